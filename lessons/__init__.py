@@ -1,0 +1,1 @@
+"""The course: notebooks, exercises and their checks, installed as ``microrecur.lessons``."""

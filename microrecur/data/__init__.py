@@ -1,0 +1,1 @@
+"""Series to learn from: the small real data sets, windows and scaling."""
