@@ -1,0 +1,312 @@
+"""Calculus on a recorded graph: reverse mode, forward mode, Jacobian and Hessian, all from the cards' one rule.
+
+Reverse mode walks the ancestry from the youngest to the oldest, handing each op's cotangent to its inputs. On arrays
+that gives numbers (`backward`, `vjp`); on tensors it records the gradient as a graph (`grad`), to differentiate again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from microrecur.engine import ops
+from microrecur.engine.errors import ShapeError
+from microrecur.engine.tensor import Tensor, ancestry, current_scope, scope_from
+
+Seed = ArrayLike | Tensor | None
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a cotangent over the axes along which its operand had been repeated.
+
+    Works on arrays and on tensors; this is the only place where broadcasting is undone.
+    """
+    extra = np.ndim(g) - len(shape)
+    if extra:
+        g = ops.sum(g, axis=tuple(range(extra)))
+    repeated = tuple(k for k, (n, m) in enumerate(zip(np.shape(g), shape, strict=True)) if n != m)
+    return ops.sum(g, axis=repeated, keepdims=True) if repeated else g
+
+
+def _fitted(g: Any, x: Any) -> Any:
+    """The cotangent in the shape and dtype of the operand it belongs to."""
+    if g.shape != x.shape:
+        g = unbroadcast(g, x.shape)
+    if g.dtype != x.dtype:
+        g = ops.cast(g, dtype=x.dtype)
+    return g
+
+
+def _dependents(nodes: Sequence[Tensor], sources: Iterable[Tensor]) -> set[Tensor]:
+    """Those of the nodes (oldest first) that were computed from a source, sources included."""
+    found = set(sources)
+    for node in nodes:
+        if node.op is not None and node.op.differentiable and not found.isdisjoint(node.inputs):
+            found.add(node)
+    return found
+
+
+def _sweep(
+    nodes: Sequence[Tensor],
+    wanted: set[Tensor],
+    keep: set[Tensor],
+    y: Tensor,
+    seed: Any,
+    recorded: bool,
+) -> dict[Tensor, Any]:
+    """Hand cotangents from y back along the wanted nodes and return those of `keep`.
+
+    Recorded, every cotangent is a tensor filed under ∂/ + its forward node's scope; else an array.
+    """
+    cotangents: dict[Tensor, Any] = {y: seed}
+    owned: set[Tensor] = set()
+    for node in reversed(nodes):
+        if node.op is None or node not in wanted:
+            continue
+        # What is not asked for is let go as soon as it has been handed on: memory stays that of the front.
+        g = cotangents.get(node) if node in keep else cotangents.pop(node, None)
+        if g is None:
+            continue
+        if recorded:
+            with scope_from(("∂", *node.scope)):
+                _hand_back(node, g, node, node.inputs, wanted, cotangents, None)
+        else:
+            arrays = [x._data for x in node.inputs]
+            _hand_back(node, g, node._data, arrays, wanted, cotangents, owned)
+    return cotangents
+
+
+def _hand_back(
+    node: Tensor,
+    g: Any,
+    y: Any,
+    xs: Sequence[Any],
+    wanted: set[Tensor],
+    cotangents: dict[Tensor, Any],
+    owned: set[Tensor] | None,
+) -> None:
+    """Add node's cotangent, times each edge's derivative, to that of each wanted input.
+
+    `owned` holds the nodes whose cotangent this sweep allocated itself and so may add to in place.
+    """
+    op: Any = node.op
+    for k, source in enumerate(node.inputs):
+        if source not in wanted:
+            continue
+        part = op.pull(k, g, y, xs, node.static)
+        if part is None:
+            continue
+        x = xs[k]
+        if part.shape != x.shape or part.dtype != x.dtype:
+            part = _fitted(part, x)
+        before = cotangents.get(source)
+        if before is None:
+            cotangents[source] = part
+        elif owned is None:
+            cotangents[source] = before + part
+        elif source in owned:
+            np.add(before, part, out=before)
+        else:
+            cotangents[source] = total = before + part
+            if total.ndim:  # a sum of 0-d arrays is a NumPy scalar, which cannot be added to in place
+                owned.add(source)
+
+
+def _seed(y: Tensor, seed: Seed, asked: str) -> np.ndarray:
+    """The cotangent to start from: ones for one number, else what the caller gives."""
+    if seed is None:
+        if y.size != 1:
+            raise ShapeError(
+                f"{asked}: {y._label()} has shape {y.shape}, {y.size} numbers, so there is no single "
+                f"gradient; reduce it first (y.sum()), or pass a gradient of shape {y.shape}"
+            )
+        return np.ones(y.shape, y.dtype)
+    given = np.asarray(seed._data if isinstance(seed, Tensor) else seed, dtype=y.dtype)
+    if given.shape != y.shape:
+        raise ShapeError(
+            f"{asked}: the gradient given has shape {given.shape}, but {y._label()} has {y.shape}"
+        )
+    return given
+
+
+def backward(y: Tensor, gradient: Seed = None) -> None:
+    """Bring ∂y/∂leaf to the `.grad` of every leaf that requires it.
+
+    Leaves accumulate over calls (as torch); named intermediates have theirs overwritten, so a second call leaves no
+    half-sums behind.
+
+    Parameters
+    ----------
+    y : Tensor
+        What to differentiate.
+    gradient : array_like, optional
+        Of y's shape: ∂L/∂y of what comes after y. Ones when y is one number.
+
+    Raises
+    ------
+    ShapeError
+        When y has more than one number and no gradient is given, or the shapes differ.
+    StaleGraphError
+        When a leaf was assigned a new value after y had been computed.
+    RuntimeError
+        When nothing that y was computed from requires a gradient.
+    """
+    seed = _seed(y, gradient, "backward()")
+    if not y.requires_grad:
+        raise RuntimeError(
+            f"backward(): {y._label()} was computed from nothing that requires a gradient; make a leaf "
+            "with tensor(..., requires_grad=True), and compute outside no_grad()"
+        )
+    nodes = ancestry([y])
+    wanted = {node for node in nodes if node.requires_grad}
+    keep = {node for node in wanted if node.op is None or node.name is not None}
+    cotangents = _sweep(nodes, wanted, keep, y, seed, recorded=False)
+    for node in keep:
+        g = cotangents.get(node)
+        if g is None:
+            continue
+        if node.op is None and node.grad is not None:
+            node.grad = node.grad + g
+        else:
+            # A copy: the same array may have been handed to several nodes.
+            node.grad = np.array(g)
+
+
+@overload
+def grad(y: Tensor, xs: Tensor, seed: Seed = None) -> Tensor: ...
+@overload
+def grad(y: Tensor, xs: Sequence[Tensor], seed: Seed = None) -> list[Tensor]: ...
+
+
+def grad(y: Tensor, xs: Tensor | Sequence[Tensor], seed: Seed = None) -> Tensor | list[Tensor]:
+    """Return ∂y/∂x of each x as recorded tensors, to be drawn or differentiated again.
+
+    Parameters
+    ----------
+    y : Tensor
+        What to differentiate.
+    xs : Tensor or sequence of Tensor
+        Leaves or intermediates.
+    seed : array_like or Tensor, optional
+        Cotangent of y, of its shape; ones when y is one number.
+
+    Returns
+    -------
+    Tensor or list of Tensor
+        Each of its x's shape; zeros where y does not depend on x.
+
+    Examples
+    --------
+    >>> from microrecur.engine.tensor import tensor
+    >>> x = tensor(3.0)
+    >>> g = grad(x**3, x)
+    >>> g.item(), grad(g, x).item()
+    (27.0, 18.0)
+    """
+    many = [xs] if isinstance(xs, Tensor) else list(xs)
+    start = seed if isinstance(seed, Tensor) else Tensor(_seed(y, seed, "grad()"), scope=current_scope())
+    if start.shape != y.shape:
+        _seed(y, start, "grad()")
+    nodes = ancestry([y])
+    wanted = _dependents(nodes, many)
+    cotangents = _sweep(nodes, wanted, set(many), y, start, recorded=True)
+    found = [cotangents.get(x) for x in many]
+    gradients = [Tensor(np.zeros(x.shape, x.dtype)) if g is None else g for x, g in zip(many, found, strict=True)]
+    return gradients[0] if isinstance(xs, Tensor) else gradients
+
+
+def vjp(y: Tensor, xs: Sequence[Tensor], seed: Seed = None) -> list[np.ndarray]:
+    """Return vᵀ·∂y/∂x of each x as plain arrays; nothing is recorded and no `.grad` is touched.
+
+    Parameters
+    ----------
+    y : Tensor
+        What to differentiate.
+    xs : sequence of Tensor
+        Leaves or intermediates.
+    seed : array_like, optional
+        v, of y's shape; ones when y is one number.
+
+    Returns
+    -------
+    list of ndarray
+        Each of its x's shape; zeros where y does not depend on x.
+    """
+    start = _seed(y, seed, "vjp()")
+    nodes = ancestry([y])
+    cotangents = _sweep(nodes, _dependents(nodes, xs), set(xs), y, start, recorded=False)
+    return [np.array(cotangents.get(x, np.zeros(x.shape, x.dtype))) for x in xs]
+
+
+def jvp(y: Tensor, xs: Sequence[Tensor], tangents: Sequence[ArrayLike]) -> np.ndarray:
+    """Return ∂y/∂x · t, summed over the xs, in one sweep forward.
+
+    Parameters
+    ----------
+    y : Tensor
+        What to differentiate.
+    xs : sequence of Tensor
+        Leaves or intermediates.
+    tangents : sequence of array_like
+        One direction per x, of its shape.
+
+    Returns
+    -------
+    ndarray
+        Of y's shape.
+
+    Examples
+    --------
+    >>> from microrecur.engine.tensor import tensor
+    >>> x = tensor([1.0, 2.0])
+    >>> jvp(x * x, [x], [[1.0, 0.0]])
+    array([2., 0.])
+    """
+    moving: dict[Tensor, Any] = {}
+    for x, t in zip(xs, tangents, strict=True):
+        direction = np.asarray(t, dtype=x.dtype)
+        if direction.shape != x.shape:
+            raise ShapeError(
+                f"jvp(): a tangent has shape {direction.shape}, but {x._label()} has {x.shape}"
+            )
+        moving[x] = moving[x] + direction if x in moving else direction
+    nodes = ancestry([y])
+    wanted = _dependents(nodes, xs)
+    for node in nodes:
+        if node in moving or node not in wanted or node.op is None:
+            continue
+        arrays = [x._data for x in node.inputs]
+        t = node.op.push([moving.get(x) for x in node.inputs], node._data, arrays, node.static)
+        if t is not None:
+            moving[node] = t
+    t = moving.get(y)
+    return np.zeros(y.shape, y.dtype) if t is None else np.array(np.broadcast_to(t, y.shape), y.dtype)
+
+
+def jacobian(y: Tensor, x: Tensor) -> np.ndarray:
+    """Return ∂y/∂x, of shape y.shape + x.shape: one sweep back per number of y."""
+    nodes = ancestry([y])
+    wanted, keep = _dependents(nodes, [x]), {x}
+    rows = np.zeros((y.size, *x.shape), x.dtype)
+    for k in range(y.size):
+        start = np.zeros(y.size, y.dtype)
+        start[k] = 1
+        cotangents = _sweep(nodes, wanted, keep, y, start.reshape(y.shape), recorded=False)
+        if x in cotangents:
+            rows[k] = cotangents[x]
+    return rows.reshape(y.shape + x.shape)
+
+
+def hessian(y: Tensor, x: Tensor) -> np.ndarray:
+    """Return ∂²y/∂x∂x of one number y, of shape x.shape + x.shape.
+
+    Raises
+    ------
+    ShapeError
+        When y holds more than one number.
+    """
+    _seed(y, None, "hessian()")
+    return jacobian(grad(y, x), x)

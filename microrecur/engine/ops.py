@@ -1,0 +1,641 @@
+"""THE table of ops: each declared once, on a card; the only place to add one.
+
+A derivative is written in the ops of this very table, so the same line gives numbers on arrays and a graph on tensors.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from microrecur.engine.primitive import (
+    Elementwise,
+    Interval,
+    Linear,
+    Primitive,
+    between,
+    increasing,
+)
+from microrecur.engine.tensor import Tensor
+
+INF = math.inf
+TABLE: dict[str, Primitive] = {}
+
+
+def _card(card: Any) -> Any:
+    TABLE[card.name] = card
+    return card
+
+
+# -- forward functions that NumPy does not have ------------------------------------------------------------------------
+
+
+def _stable_sigmoid(x: np.ndarray) -> np.ndarray:
+    # e is e^(-|x|) ≤ 1, so neither side overflows.
+    e = np.exp(-np.abs(x))
+    return np.where(np.less(x, 0), e, 1.0) / (1 + e)
+
+
+def _sech2(x: np.ndarray) -> np.ndarray:
+    # cosh overflows past 710 (float32: 88), where sech² has long been below the smallest normal number.
+    limit = 88.0 if getattr(x, "dtype", None) == np.float32 else 710.0
+    r = 1 / np.cosh(np.minimum(np.abs(x), limit))
+    return r * r
+
+
+def _softplus(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if np.ndim(a) == 0 or np.ndim(b) == 0:  # one number times anything, so that one-number cells read alike
+        return np.multiply(a, b)
+    return np.matmul(a, b)
+
+
+def _scatter(g: np.ndarray, *, index: Any, shape: tuple[int, ...]) -> np.ndarray:
+    out = np.zeros(shape, np.asarray(g).dtype)
+    if _is_basic(index):
+        out[index] = g
+    else:
+        np.add.at(out, index, g)  # an index that repeats gathers every one of its contributions
+    return out
+
+
+def _is_basic(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(isinstance(p, (int, np.integer, slice)) or p is None or p is Ellipsis for p in parts)
+
+
+# -- ranges: interval arithmetic ---------------------------------------------------------------------------------------
+
+
+def _corners(f: Callable[[float, float], float]) -> Callable[..., Interval]:
+    """The range of a function monotone in each of two operands: its least and greatest corner."""
+
+    def of(a: Interval, b: Interval) -> Interval:
+        values = [f(x, y) for x in a for y in b]
+        return Interval(min_number(values), max_number(values))
+
+    return of
+
+
+def min_number(values: Sequence[float]) -> float:
+    """The least of the values."""
+    return builtins.min(values)
+
+
+def max_number(values: Sequence[float]) -> float:
+    """The greatest of the values."""
+    return builtins.max(values)
+
+
+def _product(x: float, y: float) -> float:
+    return 0.0 if x == 0 or y == 0 else x * y  # 0·∞ is 0 here: a bound times what is zero
+
+
+def _quotient(a: Interval, b: Interval) -> Interval:
+    if b.lo <= 0 <= b.hi:
+        return Interval(-INF, INF)
+    return TABLE["mul"].range(a, Interval(1 / b.hi, 1 / b.lo))  # type: ignore[misc]
+
+
+def _even(f: Callable[[float], float]) -> Callable[[Interval], Interval]:
+    """The range of an even function that grows away from 0."""
+
+    def of(x: Interval) -> Interval:
+        ends = (f(abs_number(x.lo)), f(abs_number(x.hi)))
+        low = f(0.0) if x.lo <= 0 <= x.hi else builtins.min(ends)
+        return Interval(low, builtins.max(ends))
+
+    return of
+
+
+abs_number = builtins.abs
+
+
+def _pow_range(x: Interval, *, p: float) -> Interval:
+    if p > 0 and p == int(p) and int(p) % 2 == 0:
+        return _even(lambda v: v**p)(x)
+    if p > 0 and (p == int(p) or x.lo >= 0):
+        return Interval(x.lo**p, x.hi**p)
+    return Interval(-INF, INF)
+
+
+def _flip(x: Interval) -> Interval:
+    return Interval(-x.hi, -x.lo)
+
+
+def _hull(*xs: Interval) -> Interval:
+    return Interval(builtins.min(x.lo for x in xs), builtins.max(x.hi for x in xs))
+
+
+def _same(x: Interval, **static: Any) -> Interval:
+    return x
+
+
+# -- the elementwise cards ---------------------------------------------------------------------------------------------
+# fmt: off
+add = _card(Elementwise(
+    name="add", symbol="+", latex="#1 + #2", kind="pass",
+    forward=np.add, numpy=(np.add,), methods=("__add__", "__radd__"),
+    partials=(1, 1),
+    domain=((-INF, INF),) * 2, slope=(1, 1), range=lambda a, b: Interval(a.lo + b.lo, a.hi + b.hi),
+))
+sub = _card(Elementwise(
+    name="sub", symbol="−", latex="#1 - #2", kind="pass",
+    forward=np.subtract, numpy=(np.subtract,), methods=("__sub__", "__rsub__"),
+    partials=(1, -1),
+    domain=((-INF, INF),) * 2, slope=(1, 1), range=lambda a, b: Interval(a.lo - b.hi, a.hi - b.lo),
+))
+mul = _card(Elementwise(
+    name="mul", symbol="⊙", latex=r"#1 \odot #2", kind="product",
+    forward=np.multiply, numpy=(np.multiply,), methods=("__mul__", "__rmul__"),
+    partials=(lambda y, a, b: b, lambda y, a, b: a),
+    domain=((-INF, INF),) * 2, slope=(None, None), range=_corners(_product),
+))
+div = _card(Elementwise(
+    name="div", symbol="÷", latex=r"\frac{#1}{#2}", kind="other",
+    forward=np.true_divide, numpy=(np.true_divide,), methods=("__truediv__", "__rtruediv__"),
+    partials=(lambda y, a, b: 1 / b, lambda y, a, b: -y / b),
+    domain=((-INF, INF), (0.5, INF)), slope=(None, None), range=_quotient,
+))
+neg = _card(Elementwise(
+    name="neg", symbol="−", latex="-#1", kind="pass",
+    forward=np.negative, numpy=(np.negative,), methods=("__neg__",),
+    partials=(-1,),
+    slope=(1,), range=_flip,
+))
+power = _card(Elementwise(
+    name="power", symbol="^", latex="#1^{#2}", kind="other",
+    forward=np.power,
+    partials=(lambda y, a, b: where(equal(b, 0.0), 0.0, b * a ** where(equal(b, 0.0), 1.0, b - 1)),
+              lambda y, a, b: where(greater(a, 0.0), y * log(where(greater(a, 0.0), a, 1.0)), y * 0.0)),
+    domain=((0.0, INF), (-INF, INF)), slope=(None, None),
+))
+pow_number = _card(Elementwise(
+    name="pow", symbol="^", latex="#1^{p}", kind="other",
+    forward=lambda x, *, p: np.square(x) if p == 2 else np.power(x, p),
+    partials=(lambda y, x, *, p: 0.0 if p == 0 else p * pow(x, p - 1),),
+    domain=((0.0, INF),), slope=(None,), range=_pow_range,
+))
+exp = _card(Elementwise(
+    name="exp", symbol="exp", latex="e^{#1}", kind="other",
+    forward=np.exp, numpy=(np.exp,), methods=("exp",),
+    partials=(lambda y, x: y,),
+    slope=(None,), range=increasing(np.exp),
+))
+log = _card(Elementwise(
+    name="log", symbol="log", latex=r"\log #1", kind="other",
+    forward=np.log, numpy=(np.log,), methods=("log",),
+    partials=(lambda y, x: 1 / x,),
+    domain=((0.0, INF),), slope=(None,),
+))
+log1p = _card(Elementwise(
+    name="log1p", symbol="log1p", latex=r"\log(1 + #1)", kind="other",
+    forward=np.log1p, numpy=(np.log1p,), methods=("log1p",),
+    partials=(lambda y, x: 1 / (1 + x),),
+    domain=((-1.0, INF),), slope=(None,),
+))
+sqrt = _card(Elementwise(
+    name="sqrt", symbol="√", latex=r"\sqrt{#1}", kind="other",
+    forward=np.sqrt, numpy=(np.sqrt,), methods=("sqrt",),
+    partials=(lambda y, x: 0.5 / y,),
+    domain=((0.0, INF),), slope=(None,),
+))
+abs = _card(Elementwise(
+    name="abs", symbol="|·|", latex="|#1|", kind="other",
+    forward=np.abs, numpy=(np.abs,), methods=("__abs__", "abs"),
+    partials=(lambda y, x: sign(x),),
+    slope=(1,), range=_even(lambda v: v),
+))
+sign = _card(Elementwise(
+    name="sign", symbol="sign", latex=r"\operatorname{sign}(#1)", kind="other",
+    forward=np.sign, numpy=(np.sign,),
+    partials=(None,),
+    slope=(None,), range=between(-1, 1),
+))
+sech2 = _card(Elementwise(
+    name="sech2", symbol="sech²", latex=r"\operatorname{sech}^2(#1)", kind="other",
+    forward=_sech2,
+    partials=(lambda y, x: -2 * y * tanh(x),),
+    slope=(4 / math.sqrt(27),), range=between(0, 1),           # sup at tanh² x = 1/3
+))
+sigmoid = _card(Elementwise(
+    name="sigmoid", symbol="σ", latex=r"\sigma(#1)", kind="gate slope",
+    forward=_stable_sigmoid, methods=("sigmoid",),
+    partials=(lambda y, x: sech2(x / 2) / 4,),                 # σ(1−σ), exact in saturation too
+    slope=(1 / 4,), range=between(0, 1),                       # sup at x = 0
+))
+tanh = _card(Elementwise(
+    name="tanh", symbol="tanh", latex=r"\tanh(#1)", kind="squash slope",
+    forward=np.tanh, numpy=(np.tanh,), methods=("tanh",),
+    partials=(lambda y, x: sech2(x),),                         # 1−tanh², exact in saturation too
+    slope=(1,), range=increasing(np.tanh),                     # sup at x = 0
+))
+relu = _card(Elementwise(
+    name="relu", symbol="relu", latex=r"\operatorname{relu}(#1)", kind="squash slope",
+    forward=lambda x: np.maximum(x, 0), methods=("relu",),
+    partials=(lambda y, x: greater(x, 0.0),),                  # 0 at x = 0, as torch
+    slope=(1,), range=increasing(lambda v: np.maximum(v, 0)),
+))
+softplus = _card(Elementwise(
+    name="softplus", symbol="softplus", latex=r"\operatorname{softplus}(#1)", kind="other",
+    forward=_softplus, methods=("softplus",),
+    partials=(lambda y, x: sigmoid(x),),
+    slope=(1,), range=increasing(_softplus),                   # sup as x → ∞
+))
+sin = _card(Elementwise(
+    name="sin", symbol="sin", latex=r"\sin(#1)", kind="other",
+    forward=np.sin, numpy=(np.sin,), methods=("sin",),
+    partials=(lambda y, x: cos(x),),
+    slope=(1,), range=between(-1, 1),
+))
+cos = _card(Elementwise(
+    name="cos", symbol="cos", latex=r"\cos(#1)", kind="other",
+    forward=np.cos, numpy=(np.cos,), methods=("cos",),
+    partials=(lambda y, x: -sin(x),),
+    slope=(1,), range=between(-1, 1),
+))
+maximum = _card(Elementwise(
+    name="maximum", symbol="max", latex=r"\max(#1, #2)", kind="other",
+    forward=np.maximum, numpy=(np.maximum,),
+    partials=(lambda y, a, b: _won(greater(a, b), equal(a, b)),  # a tie gives each a half, as torch
+              lambda y, a, b: _won(less(a, b), equal(a, b))),
+    domain=((-INF, INF),) * 2, slope=(1, 1), range=_corners(builtins.max),
+))
+minimum = _card(Elementwise(
+    name="minimum", symbol="min", latex=r"\min(#1, #2)", kind="other",
+    forward=np.minimum, numpy=(np.minimum,),
+    partials=(lambda y, a, b: _won(less(a, b), equal(a, b)),
+              lambda y, a, b: _won(greater(a, b), equal(a, b))),
+    domain=((-INF, INF),) * 2, slope=(1, 1), range=_corners(builtins.min),
+))
+clip_between = _card(Elementwise(
+    name="clip", symbol="clip", latex=r"\operatorname{clip}(#1)", kind="other",
+    forward=lambda x, *, lo, hi: np.clip(x, lo, hi),
+    partials=(lambda y, x, *, lo, hi: greater_equal(x, lo) * less_equal(x, hi),),  # 1 on the ends, as torch
+    slope=(1,), range=lambda x, *, lo, hi: Interval(builtins.min(builtins.max(x.lo, lo), hi),
+                                                    builtins.min(builtins.max(x.hi, lo), hi)),
+))
+
+
+def _comparison(name: str, symbol: str, latex: str, f: Any, methods: tuple[str, ...] = ()) -> Any:
+    return _card(Elementwise(
+        name=name, symbol=symbol, latex=f"#1 {latex} #2", kind="other",
+        forward=f, numpy=() if f is np.equal else (f,), methods=methods,
+        partials=(None, None), domain=((-INF, INF),) * 2, slope=(None, None), range=between(0, 1),
+    ))
+
+
+less          = _comparison("less",          "<", "<",     np.less,          ("__lt__",))
+less_equal    = _comparison("less_equal",    "≤", r"\leq", np.less_equal,    ("__le__",))
+greater       = _comparison("greater",       ">", ">",     np.greater,       ("__gt__",))
+greater_equal = _comparison("greater_equal", "≥", r"\geq", np.greater_equal, ("__ge__",))
+equal         = _comparison("equal",         "=", "=",     np.equal)
+
+
+# -- the linear cards --------------------------------------------------------------------------------------------------
+where = _card(Linear(
+    name="where", symbol="where", latex=r"\operatorname{where}(#1, #2, #3)", kind="pass",
+    forward=np.where, numpy=(np.where,),
+    transposes=(None, lambda g, m, a, b: where(m, g, 0.0), lambda g, m, a, b: where(m, 0.0, g)),
+    domain=((0, 1), (-INF, INF), (-INF, INF)), slope=(None, 1, 1), range=lambda m, a, b: _hull(a, b),
+))
+matmul = _card(Linear(
+    name="matmul", symbol="@", latex="#1 #2", kind="weight",
+    forward=_matmul, numpy=(np.matmul, np.dot), methods=("__matmul__", "__rmatmul__", "dot"), jointly=False,
+    transposes=(lambda g, a, b: _matmul_left(g, a, b), lambda g, a, b: _matmul_right(g, a, b)),
+    domain=((-INF, INF),) * 2, slope=(None, None),
+))
+summed = _card(Linear(
+    name="sum", symbol="Σ", latex=r"\sum #1", kind="reduction",
+    forward=lambda x, *, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
+    transposes=(lambda g, x, *, axis, keepdims: _spread(g, x, axis, keepdims),),
+))
+reshaped = _card(Linear(
+    name="reshape", symbol="reshape", latex="#1", kind="pass",
+    forward=lambda x, *, shape: np.reshape(x, shape),
+    transposes=(lambda g, x, *, shape: reshape(g, np.shape(x)),), slope=(1,), range=_same,
+))
+transposed = _card(Linear(
+    name="transpose", symbol="ᵀ", latex=r"#1^{\top}", kind="pass",
+    forward=lambda x, *, axes: np.transpose(x, axes),
+    transposes=(lambda g, x, *, axes: transpose(g, tuple(int(k) for k in np.argsort(axes))),), slope=(1,), range=_same,
+))
+broadcasted = _card(Linear(
+    name="broadcast_to", symbol="broadcast", latex="#1", kind="reduction",
+    forward=lambda x, *, shape: np.broadcast_to(x, shape),
+    transposes=(lambda g, x, *, shape: g,), slope=(None,), range=_same,   # the engine undoes broadcasting
+))
+concatenated = _card(Linear(
+    name="concatenate", symbol="concat", latex="[#*]", kind="pass",
+    forward=lambda *xs, axis: np.concatenate(xs, axis=axis),
+    transposes=lambda k, g, *xs, axis: _part(g, xs, k, axis), slope=(1,), range=_hull,
+))
+stacked = _card(Linear(
+    name="stack", symbol="stack", latex="[#*]", kind="pass",
+    forward=lambda *xs, axis: np.stack(xs, axis=axis),
+    transposes=lambda k, g, *xs, axis: g[_along(axis, np.ndim(g), k)], slope=(1,), range=_hull,
+))
+getitem = _card(Linear(
+    name="getitem", symbol="[ ]", latex="#1", kind="pass",
+    forward=lambda x, *, index: x[index],
+    transposes=(lambda g, x, *, index: scatter(g, index=index, shape=np.shape(x)),), slope=(1,), range=_same,
+))
+scatter = _card(Linear(
+    name="scatter", symbol="scatter", latex="#1", kind="pass",
+    forward=_scatter,
+    transposes=(lambda g, x, *, index, shape: g[index],), slope=(1,),
+    range=None,
+))
+cast = _card(Linear(
+    name="cast", symbol="cast", latex="#1", kind="pass",
+    forward=lambda x, *, dtype: np.asarray(x).astype(dtype),
+    transposes=(lambda g, x, *, dtype: cast(g, dtype=x.dtype),), slope=(1,), range=_same,
+))
+# fmt: on
+
+
+def _won(ahead: Any, tied: Any) -> Any:
+    return where(ahead, 1.0, where(tied, 0.5, 0.0))
+
+
+def _matmul_left(g: Any, a: Any, b: Any) -> Any:
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return g * b
+    if np.ndim(b) == 1:
+        return g * b if np.ndim(a) == 1 else _column(g) * b
+    if np.ndim(a) == 1:
+        return (_row(g) @ _flipped(b))[..., 0, :]
+    return g @ _flipped(b)
+
+
+def _matmul_right(g: Any, a: Any, b: Any) -> Any:
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return g * a
+    if np.ndim(a) == 1:
+        return g * a if np.ndim(b) == 1 else _column(a) * _row(g)
+    if np.ndim(b) == 1:
+        return (_flipped(a) @ _column(g))[..., 0]
+    return _flipped(a) @ g
+
+
+def _flipped(m: Any) -> Any:
+    return m.T if np.ndim(m) == 2 else swapaxes(m, -1, -2)
+
+
+def _row(v: Any) -> Any:
+    return reshape(v, (*np.shape(v)[:-1], 1, np.shape(v)[-1]))
+
+
+def _column(v: Any) -> Any:
+    return reshape(v, (*np.shape(v), 1))
+
+
+def _along(axis: int, ndim: int, index: Any) -> tuple[Any, ...]:
+    """The index that picks along one axis and takes all of the others."""
+    return (slice(None),) * (axis % ndim) + (index,)
+
+
+def _part(g: Any, xs: Sequence[Any], k: int, axis: int) -> Any:
+    lengths = [np.shape(x)[axis] for x in xs]
+    start = builtins.sum(lengths[:k])
+    return g[_along(axis, np.ndim(g), slice(start, start + lengths[k]))]
+
+
+def _spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    """Hand the sum's cotangent to each of its terms."""
+    if not keepdims and axis is not None:
+        axes = {a % np.ndim(x) for a in ((axis,) if isinstance(axis, int) else axis)}
+        g = reshape(g, tuple(1 if a in axes else n for a, n in enumerate(np.shape(x))))
+    return broadcast_to(g, np.shape(x))
+
+
+# -- the functions people call, where they differ from their card ------------------------------------------------------
+
+
+def pow(x: Any, p: Any) -> Any:
+    """Return x to the power p; a Python number as exponent is one edge, a tensor is two."""
+    if isinstance(p, (int, float)) and not isinstance(p, bool):
+        return pow_number(x, p=p)
+    return power(x, p)
+
+
+def clip(x: Any, lo: float = -INF, hi: float = INF) -> Any:
+    """Limit each entry to lo ≤ entry ≤ hi; the slope is 1 on the ends (as torch)."""
+    return clip_between(x, lo=-INF if lo is None else lo, hi=INF if hi is None else hi)
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the sum over the axes (all of them when None)."""
+    return summed(x, axis=_as_axes(axis), keepdims=keepdims)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the mean over the axes (all of them when None)."""
+    total = sum(x, axis, keepdims)
+    return total / (np.size(x) / builtins.max(np.size(total), 1))
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the greatest entry over the axes; entries that tie share the gradient (as torch.amax)."""
+    values = np.asarray(_numbers(x))
+    top = values.max(axis=_as_axes(axis), keepdims=True)
+    chosen = np.equal(values, top) | np.isnan(values)
+    ties = chosen.sum(axis=_as_axes(axis), keepdims=keepdims)
+    total = sum(where(chosen, x, 0.0), axis, keepdims)
+    return total if np.all(ties == 1) else total / ties.astype(values.dtype)
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return log Σ exp(x) over the axes, without overflow."""
+    shift = _shift(x, axis)
+    total = log(sum(exp(x - shift), axis, keepdims=True)) + shift
+    return total if keepdims else reshape(total, np.shape(np.sum(_numbers(x), axis=_as_axes(axis))))
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """Return exp(x) / Σ exp(x) along the axis, without overflow."""
+    e = exp(x - _shift(x, axis))
+    return e / sum(e, axis, keepdims=True)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """Return x − log Σ exp(x) along the axis, without overflow."""
+    shifted = x - _shift(x, axis)
+    return shifted - log(sum(exp(shifted), axis, keepdims=True))
+
+
+def _shift(x: Any, axis: Any) -> np.ndarray:
+    """The greatest entry, held fixed: it moves the numbers, not the function. Infinite ones stay."""
+    top = _numbers(x).max(axis=_as_axes(axis), keepdims=True)
+    return np.where(np.isfinite(top), top, np.zeros((), top.dtype))
+
+
+def dot(a: Any, b: Any) -> Any:
+    """Return the matrix product; one number times anything multiplies it."""
+    return matmul(a, b)
+
+
+def reshape(x: Any, *shape: Any) -> Any:
+    """Return the same entries in another shape."""
+    return reshaped(x, shape=_as_shape(shape))
+
+
+def transpose(x: Any, *axes: Any) -> Any:
+    """Return the tensor with its axes in another order; reversed when none is given."""
+    order = _as_shape(axes) if axes and axes[0] is not None else tuple(range(np.ndim(x)))[::-1]
+    return transposed(x, axes=tuple(a % np.ndim(x) for a in order))
+
+
+def swapaxes(x: Any, a: int, b: int) -> Any:
+    """Return the tensor with two axes exchanged."""
+    order = list(range(np.ndim(x)))
+    order[a], order[b] = order[b], order[a]
+    return transposed(x, axes=tuple(order))
+
+
+def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+    """Return the tensor repeated along new or length-1 axes, to this shape."""
+    return broadcasted(x, shape=tuple(shape))
+
+
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
+    """Return the tensors joined along an axis they have."""
+    return concatenated(*xs, axis=axis)
+
+
+def stack(xs: Sequence[Any], axis: int = 0) -> Any:
+    """Return the tensors joined along a new axis."""
+    return stacked(*xs, axis=axis)
+
+
+def split(x: Any, parts: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """Cut into equal parts (an int) or before the given places, along the axis."""
+    length = np.shape(x)[axis]
+    if isinstance(parts, int):
+        if length % parts:
+            raise ValueError(f"split: {length} entries along axis {axis} do not make {parts} equal parts")
+        parts = range(length // parts, length, length // parts)
+    edges = [0, *parts, length]
+    return [x[_along(axis, np.ndim(x), slice(a, b))] for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """Return the entries at these places along the axis (of the flattened tensor when None)."""
+    if axis is None:
+        return reshape(x, -1)[_numbers(indices)]
+    return x[_along(axis, np.ndim(x), _numbers(indices))]
+
+
+def _numbers(x: Any) -> Any:
+    return x._data if isinstance(x, Tensor) else np.asarray(x)
+
+
+def _as_axes(axis: Any) -> Any:
+    return axis if axis is None or isinstance(axis, int) else tuple(axis)
+
+
+def _as_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
+    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+
+
+# -- the public names, the methods of Tensor, and NumPy's functions on tensors -----------------------------------------
+
+PUBLIC = (
+    "abs add broadcast_to clip concatenate cos div dot equal exp getitem greater greater_equal less less_equal log "
+    "log1p log_softmax logsumexp matmul max maximum mean minimum mul neg pow relu reshape sech2 sigmoid sin softmax "
+    "softplus split sqrt stack sub sum swapaxes take tanh transpose where"
+).split()
+
+_METHODS: dict[str, Any] = {
+    name: globals()[name]
+    for name in (
+        "sum mean max logsumexp softmax log_softmax clip reshape transpose swapaxes broadcast_to split take".split()
+    )
+} | {"__pow__": pow}
+
+_NUMPY: dict[Any, Any] = {
+    np.power: pow, np.sum: sum, np.mean: mean, np.max: max, np.amax: max, np.clip: clip,
+    np.reshape: reshape, np.transpose: transpose, np.swapaxes: swapaxes, np.broadcast_to: broadcast_to,
+    np.concatenate: concatenate, np.stack: stack, np.split: split, np.take: take,
+}  # fmt: skip
+
+# What asks only about the shape or the type answers without recording.
+_ABOUT = {np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type}
+
+
+def _method(function: Any) -> Any:
+    return lambda self, *args, **kwargs: function(self, *args, **kwargs)
+
+
+def _reflected(function: Any) -> Any:
+    return lambda self, other: function(other, self)
+
+
+def _operator(card: Any) -> Any:
+    return lambda self, other: card(self, other)
+
+
+def _index(self: Tensor, index: Any) -> Any:
+    """self[index]; integer tensors and masks index by their numbers."""
+    if isinstance(index, tuple):
+        return getitem(self, index=tuple(_as_index(part) for part in index))
+    return getitem(self, index=_as_index(index))
+
+
+def _as_index(part: Any) -> Any:
+    if isinstance(part, (Tensor, np.ndarray, list)):
+        return np.array(_numbers(part))
+    return part
+
+
+def _array_ufunc(self: Tensor, ufunc: Any, method: str, *operands: Any, **kwargs: Any) -> Any:
+    if ufunc in (np.equal, np.not_equal):
+        raise TypeError(
+            "== between an array and a tensor has no meaning here (tensors compare by identity); "
+            "compare numbers with np.array_equal(array, tensor.data), or record equal(array, tensor)"
+        )
+    answer = _NUMPY.get(ufunc)
+    if answer is None or method != "__call__" or kwargs:
+        extra = f".{method}" if method != "__call__" else f" with {', '.join(kwargs)}" if kwargs else ""
+        raise TypeError(
+            f"np.{ufunc.__name__}{extra} is not recorded; use one of microrecur's ops, or x.numpy() "
+            "to compute without recording"
+        )
+    return answer(*operands)
+
+
+def _array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    if function in _ABOUT:
+        return getattr(self, function.__name__) if args[0] is self else NotImplemented
+    answer = _NUMPY.get(function)
+    if answer is None:
+        raise TypeError(
+            f"np.{function.__name__} is not recorded on tensors; use one of microrecur's ops, or "
+            "x.numpy() to compute without recording"
+        )
+    return answer(*args, **kwargs)
+
+
+def _attach() -> None:
+    """Give Tensor the methods its cards declare, and teach NumPy's functions to record."""
+    for card in TABLE.values():
+        _NUMPY.update(dict.fromkeys(card.numpy, card))
+        for name in card.methods:
+            make = _reflected if name.startswith("__r") else _operator if name.startswith("__") else _method
+            setattr(Tensor, name, _method(card) if name in ("__neg__", "__abs__") else make(card))
+    for name, function in _METHODS.items():
+        setattr(Tensor, name, _method(function))
+    Tensor.__rpow__ = _reflected(power)  # type: ignore[method-assign]
+    Tensor.__getitem__ = _index  # type: ignore[method-assign]
+    Tensor.__array_ufunc__ = _array_ufunc  # type: ignore[attr-defined]
+    Tensor.__array_function__ = _array_function  # type: ignore[attr-defined]
+
+
+_attach()

@@ -1,0 +1,218 @@
+"""The card: all that is declared about an op, once, for every reader of a recorded graph.
+
+Two families carry the calculus. An `Elementwise` card gives ∂y/∂x per operand, so its reverse rule is g·∂ and its
+forward rule t·∂. A `Linear` card gives the transpose per operand, so its forward rule is the op itself. Either
+rule is written in the engine's own ops: run on arrays it gives numbers, run on tensors it records a graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microrecur.engine.errors import ShapeError
+from microrecur.engine.tensor import Tensor, _filing
+
+Rule = Callable[..., Any]
+
+
+class Interval(NamedTuple):
+    """All numbers from lo to hi, ends included."""
+
+    lo: float
+    hi: float
+
+
+EVERYTHING = (-np.inf, np.inf)
+
+
+def between(lo: float, hi: float) -> Rule:
+    """Declare a range that holds whatever the operands are."""
+    return lambda *operands: Interval(lo, hi)
+
+
+def increasing(f: Rule) -> Rule:
+    """Declare the range of a non-decreasing function of one operand: the image of its ends."""
+    return lambda x: Interval(float(f(np.float64(x.lo))), float(f(np.float64(x.hi))))
+
+
+@dataclass(eq=False, kw_only=True)
+class Primitive:
+    """What every card declares.
+
+    Attributes
+    ----------
+    name, symbol, latex : str
+        Plain name, what a picture prints, and a LaTeX template with #1, #2 for the operands.
+    kind : str
+        What an edge into the op multiplies by: "gate slope", "squash slope", "product", "weight",
+        "pass", "reduction" or "other".
+    forward : callable
+        Arrays to array.
+    domain : tuple of (float, float)
+        Per operand, where the op is defined and tests may sample.
+    slope : tuple of float or None
+        Per operand the supremum of |∂y/∂x|; None where there is none.
+    range : callable, optional
+        Operand intervals to the interval of the result; None where nothing better than everything is known.
+    numpy : tuple of callable
+        NumPy's own functions that mean this op.
+    methods : tuple of str
+        Attributes of Tensor that call it with the tensor as first operand; "r" methods as Python's.
+    """
+
+    name: str
+    symbol: str
+    latex: str
+    kind: str
+    forward: Rule
+    domain: tuple[tuple[float, float], ...] = (EVERYTHING,)
+    slope: tuple[float | None, ...] = (None,)
+    range: Rule | None = None
+    numpy: tuple[Any, ...] = ()
+    methods: tuple[str, ...] = ()
+    differentiable: bool = field(default=True, init=False)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def __call__(self, *operands: Any, **static: Any) -> Any:
+        """Compute on arrays, or compute and record when an operand is a tensor."""
+        tensors = 0
+        for operand in operands:
+            if type(operand) is Tensor:
+                tensors += 1
+        if not tensors:
+            return self.forward(*operands, **static)
+        inputs = operands if tensors == len(operands) else _as_tensors(operands)
+        try:
+            data = self.forward(*[x._data for x in inputs], **static)
+        except (ValueError, IndexError) as error:
+            raise self._misfit(inputs, static, error) from error
+        if type(data) is not np.ndarray:
+            data = np.asarray(data)
+        filing = _filing.get()
+        if not filing.recording:
+            return Tensor(data, scope=filing.scope)
+        wanted = False
+        for x in inputs:
+            if x.requires_grad:
+                wanted = self.differentiable
+                break
+        return Tensor(data, self, inputs, static, wanted, filing.scope)
+
+    def pull(self, k: int, g: Any, y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        """Return the cotangent of operand k, still of the broadcast shape; None when it has none."""
+        raise NotImplementedError  # each family has its own
+
+    def push(self, ts: Sequence[Any], y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        """Return the tangent of the result from the operands' tangents (None where zero)."""
+        raise NotImplementedError  # each family has its own
+
+    def _misfit(
+        self, inputs: Sequence[Tensor], static: dict[str, Any], error: Exception
+    ) -> Exception:
+        """Say which operands of which shapes did not fit, and where."""
+        scope = "/".join(_filing.get().scope)
+        given = ", ".join(f"{_short_name(x, k)} {x.shape}" for k, x in enumerate(inputs))
+        asked = "".join(f", {key}={value!r}" for key, value in static.items())
+        where = f" at {scope}" if scope else ""
+        kind: type[Exception] = IndexError if isinstance(error, IndexError) else ShapeError
+        return kind(f"{self.name}{where}: the shapes do not fit: {given}{asked} ({error})")
+
+
+@dataclass(eq=False, kw_only=True, repr=False)
+class Elementwise(Primitive):
+    """An op that acts entry by entry; `partials` gives ∂y/∂x_k, a rule (y, *xs) or a plain number."""
+
+    partials: tuple[Rule | float | None, ...]
+
+    def __post_init__(self) -> None:
+        self.differentiable = any(partial is not None for partial in self.partials)
+
+    def partial(self, k: int, y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        """Return ∂y/∂x_k entry by entry; a plain number where it is one."""
+        rule = self.partials[k]
+        return rule(y, *xs, **static) if callable(rule) else rule
+
+    def pull(self, k: int, g: Any, y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        return _times(g, self.partial(k, y, xs, static))
+
+    def push(self, ts: Sequence[Any], y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        total = None
+        for k, t in enumerate(ts):
+            if t is not None and self.partials[k] is not None:
+                total = _plus(total, _times(t, self.partial(k, y, xs, static)))
+        return total
+
+
+@dataclass(eq=False, kw_only=True, repr=False)
+class Linear(Primitive):
+    """An op linear in its operands; `transposes` gives each one's adjoint, a rule (g, *xs).
+
+    `transposes` is a tuple of rules, or one rule (k, g, *xs) for ops of any number of operands. `jointly` says whether
+    the op is linear in all operands together (concatenate), or in each with the others held fixed (matmul).
+    """
+
+    transposes: tuple[Rule | None, ...] | Rule
+    jointly: bool = True
+
+    def pull(self, k: int, g: Any, y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        if callable(self.transposes):
+            return self.transposes(k, g, *xs, **static)
+        rule = self.transposes[k]
+        return None if rule is None else rule(g, *xs, **static)
+
+    def push(self, ts: Sequence[Any], y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        varied = [k for k, t in enumerate(ts) if t is not None and self._moves(k)]
+        if not varied:
+            return None
+        if self.jointly:
+            held = [t if k in varied else self._hold(k, x) for k, (t, x) in enumerate(zip(ts, xs, strict=True))]
+            return self(*held, **static)
+        total = None
+        for k in varied:
+            total = _plus(total, self(*xs[:k], ts[k], *xs[k + 1 :], **static))
+        return total
+
+    def _moves(self, k: int) -> bool:
+        return callable(self.transposes) or self.transposes[k] is not None
+
+    def _hold(self, k: int, x: Any) -> Any:
+        """An operand that does not move adds nothing; one that only selects (a mask) stays."""
+        if not self._moves(k):
+            return x
+        return np.zeros(np.shape(x), x.dtype)
+
+
+def _times(g: Any, partial: Any) -> Any:
+    """g·∂, leaving out what multiplies by one."""
+    if type(partial) in (int, float):
+        return g if partial == 1 else -g if partial == -1 else g * partial
+    return None if partial is None else g * partial
+
+
+def _plus(total: Any, term: Any) -> Any:
+    return term if total is None else total + term
+
+
+def _short_name(x: Tensor, k: int) -> str:
+    return x.name or (x.op.name if x.op is not None else f"operand {k + 1}")
+
+
+def _as_tensors(operands: Sequence[Any]) -> tuple[Tensor, ...]:
+    """Make constants of what is no tensor; a Python number takes the dtype of the first tensor."""
+    like = next(x for x in operands if type(x) is Tensor)._data.dtype
+    return tuple(x if type(x) is Tensor else _constant(x, like) for x in operands)
+
+
+def _constant(value: Any, like: np.dtype[Any]) -> Tensor:
+    if type(value) in (float, int) and like.kind == "f":
+        return Tensor(np.array(value, like), scope=_filing.get().scope)
+    data = np.array(value)
+    if data.dtype.kind not in "biuf":
+        raise TypeError(f"{value!r} of type {type(value).__name__} is no number and no array of them")
+    return Tensor(data, scope=_filing.get().scope)
