@@ -1,0 +1,417 @@
+"""RNN, LSTM and GRU cells that read like their equations, every gate a scope and a named tensor.
+
+Parameters are packed as torch packs them; each equation reads its own slice by name (`U.f`), a view recorded once and
+shared by all steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from microrecur.engine import ops
+from microrecur.engine.errors import ShapeError
+from microrecur.engine.ops import relu, sigmoid, tanh
+from microrecur.engine.tensor import (
+    Tensor,
+    current_scope,
+    is_recording,
+    scope,
+    scope_from,
+    tensor,
+)
+from microrecur.nn.module import Module, generator
+
+State = Tensor | tuple[Tensor, ...]
+
+STEP = "t="
+
+
+def step_of(filed: Sequence[str]) -> int | None:
+    """Return t of the innermost "t=…" in a scope; None outside any step."""
+    for name in reversed(filed):
+        if name.startswith(STEP) and name[len(STEP) :].isdecimal():
+            return int(name[len(STEP) :])
+    return None
+
+
+def outside_steps(filed: Sequence[str]) -> tuple[str, ...]:
+    """Return the part of a scope that comes before its first step."""
+    inside = (k for k, name in enumerate(filed) if step_of((name,)) is not None)
+    return tuple(filed[: next(inside, len(filed))])
+
+
+class _Views:
+    """The slices of a packed parameter, one per gate, by the gate's letter: `U.f`.
+
+    A view is a recorded, named node filed outside any step. It is kept as long as the parameter keeps its value, so all
+    steps share it and a weight's gradient is gathered once.
+    """
+
+    def __init__(self, cell: Cell, parameter: Tensor | None, prefix: str, scalar: bool) -> None:
+        self._cell, self._parameter, self._prefix, self._scalar = cell, parameter, prefix, scalar
+
+    def __getattr__(self, letter: str) -> Any:
+        if self._parameter is None:
+            return 0.0
+        return self._cell._view(self._parameter, self._prefix, letter, self._scalar)
+
+
+class Cell(Module):
+    """What the cells share: packed parameters, their views, and the filing of a step.
+
+    A subclass names its `gates` (torch's order), its `states`, and writes `step`.
+    """
+
+    gates: ClassVar[tuple[str, ...]]
+    states: ClassVar[tuple[str, ...]] = ("h",)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | None = None,
+        seed: int | None = None,
+        dtype: DTypeLike = None,
+    ) -> None:
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if not isinstance(size, (int, np.integer)) or size < 1:
+                raise ValueError(f"{type(self).__name__}: {name} is a whole number ≥ 1, not {size!r}")
+        self.input_size, self.hidden_size, self.bias = int(input_size), int(hidden_size), bias
+        self._draw = generator(rng, seed)
+        self._dtype = np.dtype(dtype or np.float64)
+        rows = len(self.gates) * self.hidden_size
+        self.weight_ih = self._parameter("weight_ih", rows, self.input_size)
+        self.weight_hh = self._parameter("weight_hh", rows, self.hidden_size)
+        self.bias_ih = self._parameter("bias_ih", rows) if bias else None
+        self.bias_hh = self._parameter("bias_hh", rows) if bias else None
+
+    def _parameter(self, name: str, *shape: int) -> Tensor:
+        limit = 1 / np.sqrt(self.hidden_size)  # torch's U(−1/√H, 1/√H)
+        numbers = self._draw.uniform(-limit, limit, shape)
+        return tensor(numbers, requires_grad=True, name=name, dtype=self._dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_draw": self._draw, "_dtype": self._dtype}
+
+    # -- one step ----------------------------------------------------------------------------------
+
+    def __call__(self, x: Any, state: Any = None) -> Any:
+        """Run one step: x of shape (N, I), (I,) or (), states (N, H), (H,) or ().
+
+        Outside any step, the step is filed as t = 1 + its state's step. Returns the new state: h, or a tuple of
+        states where the cell keeps several.
+
+        Raises
+        ------
+        ShapeError
+            When x or a state does not have the size this cell was made for.
+        """
+        x = self._input(x)
+        held = self._state(state, x)
+        here = current_scope()
+        opened: Any = nullcontext()
+        if step_of(here) is None:
+            opened = scope(f"{STEP}{1 + (step_of(held[0].scope) or 0)}")
+        with opened:
+            file_leaf(x, "x", current_scope())
+            self._check_sizes(x, held)
+            after = self.step(x, *held)
+        return after
+
+    def step(self, x: Tensor, *states: Tensor) -> Any:
+        """Compute the states after x, from the states before it; each cell writes its equations here."""
+        raise NotImplementedError(f"{type(self).__name__} has no step(): write its equations there")
+
+    def _input(self, x: Any) -> Tensor:
+        return x if isinstance(x, Tensor) else tensor(np.asarray(x, self.weight_ih.dtype))
+
+    def _state(self, state: Any, x: Tensor) -> tuple[Tensor, ...]:
+        """The states as tensors filed under the step before; zeros when none are given."""
+        name = type(self).__name__
+        shape = () if x.ndim == 0 else (*x.shape[:-1], self.hidden_size)
+        if state is None:
+            state = tuple(np.zeros(shape, x.dtype) for _ in self.states)
+        given = state if isinstance(state, (tuple, list)) else (state,)
+        if len(given) != len(self.states):
+            wanted = ", ".join(self.states)
+            raise ShapeError(f"{name} keeps ({wanted}): {len(given)} states were given")
+        held = tuple(s if isinstance(s, Tensor) else tensor(np.asarray(s, x.dtype)) for s in given)
+        before = (step_of(current_scope()) or 1) - 1
+        outside = outside_steps(current_scope())
+        for letter, s in zip(self.states, held, strict=True):
+            file_leaf(s, letter, (*outside, f"{STEP}{before}"))
+        return held
+
+    def _check_sizes(self, x: Tensor, held: Sequence[Tensor]) -> None:
+        where = f"{type(self).__name__} at {'/'.join(current_scope())}"
+        features = x.shape[-1] if x.ndim else 1
+        if features != self.input_size:
+            raise ShapeError(
+                f"{where}: {x.name or 'x'} has {features} features {x.shape}, weight_ih expects "
+                f"{self.input_size} (input_size={self.input_size})"
+            )
+        if x.ndim == 0 and self.hidden_size != 1:
+            raise ShapeError(
+                f"{where}: {x.name or 'x'} is one number (), but hidden_size={self.hidden_size}; "
+                f"give shape ({self.input_size},) or (N, {self.input_size})"
+            )
+        expected = () if x.ndim == 0 else (*x.shape[:-1], self.hidden_size)
+        for letter, s in zip(self.states, held, strict=True):
+            if s.shape != expected:
+                raise ShapeError(
+                    f"{where}: state {letter} has shape {s.shape}, but with x of {x.shape} and "
+                    f"hidden_size={self.hidden_size} it must be {expected}"
+                )
+
+    # -- the slices of the packed parameters -------------------------------------------------------
+
+    def _weights(self, x: Tensor) -> tuple[_Views, _Views, _Views, _Views]:
+        """W, U, b_ih, b_hh, each giving a gate's slice by its letter."""
+        scalar = x.ndim == 0
+        return (
+            _Views(self, self.weight_ih, "W", scalar),
+            _Views(self, self.weight_hh, "U", scalar),
+            _Views(self, self.bias_ih, "b_ih", scalar),
+            _Views(self, self.bias_hh, "b_hh", scalar),
+        )
+
+    def _view(self, parameter: Tensor, prefix: str, letter: str, scalar: bool) -> Tensor:
+        kept: dict[Any, Any] = self.__dict__.setdefault("_views", {})
+        outside = outside_steps(current_scope())
+        key = (prefix, letter, scalar, outside, is_recording())
+        version = (parameter, parameter.serial, parameter.requires_grad)
+        found = kept.get(key)
+        if found is None or found[0] != version:
+            with scope_from(outside):
+                view = self._slice(parameter, letter, scalar)
+            single = len(self.gates) == 1
+            found = kept[key] = (version, view.named(prefix if single else f"{prefix}_{letter}"))
+        return found[1]
+
+    def _slice(self, parameter: Tensor, letter: str, scalar: bool) -> Tensor:
+        """The rows of one gate, turned for row vectors: z = x W + h U + b."""
+        size, k = self.hidden_size, self.gates.index(letter)
+        if parameter.shape[0] == size:  # one gate, or a diagonal (peephole) weight of its own
+            k = 0
+        if scalar:
+            return parameter[(k,) + (0,) * (parameter.ndim - 1)]
+        rows = parameter[k * size : (k + 1) * size]
+        return rows.T if parameter.ndim == 2 else rows
+
+
+class RNNCell(Cell):
+    r"""h = φ(x W + h U + b), with torch's parameters and packing.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I and H: weight_ih is (H, I), weight_hh (H, H), biases (H,).
+    bias : bool
+        Whether the two biases exist.
+    nonlinearity : {"tanh", "relu", "sigmoid"}
+        φ.
+    rng, seed : numpy Generator or int, optional
+        What draws the weights, U(−1/√H, 1/√H).
+    dtype : dtype, optional
+        float64 when not given.
+
+    Examples
+    --------
+    >>> cell = RNNCell(3, 4, seed=0)
+    >>> cell([[1.0, 2.0, 3.0]]).shape
+    (1, 4)
+    """
+
+    gates = ("h",)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        **options: Any,
+    ) -> None:
+        known = {"tanh": tanh, "relu": relu, "sigmoid": sigmoid}
+        if nonlinearity not in known:
+            raise ValueError(f"RNNCell: nonlinearity is one of {list(known)}, not {nonlinearity!r}")
+        super().__init__(input_size, hidden_size, bias, **options)
+        self.nonlinearity = nonlinearity
+
+    # fmt: off
+    def step(self, x: Tensor, h: Tensor) -> Tensor:  # type: ignore[override]
+        """Return the next h."""
+        W, U, b_ih, b_hh = self._weights(x)
+        phi = getattr(ops, self.nonlinearity)
+        with scope("hidden state"):
+            z = (x @ W.h + b_ih.h + h @ U.h + b_hh.h).named("z")
+            return phi(z).named("h")
+    # fmt: on
+
+
+class LSTMCell(Cell):
+    """Long short-term memory: c = f⊙c + i⊙g, h = o⊙tanh(c), with torch's parameters and packing i, f, g, o.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I and H: weight_ih is (4H, I), weight_hh (4H, H), biases (4H,).
+    bias : bool
+        Whether the two biases exist.
+    peephole : bool
+        Let i and f see c_{t−1}, and o see c_t, through diagonal weights weight_pi, weight_pf, weight_po of shape (H,)
+        (Gers & Schmidhuber 2000).
+    rng, seed, dtype
+        As for `RNNCell`.
+
+    Examples
+    --------
+    >>> cell = LSTMCell(3, 4, seed=0)
+    >>> h, c = cell([[1.0, 2.0, 3.0]])
+    >>> h.shape, c.shape
+    ((1, 4), (1, 4))
+    """
+
+    gates = ("i", "f", "g", "o")
+    states = ("h", "c")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        peephole: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, **options)
+        self.peephole = peephole
+        if peephole:
+            self.weight_pi = self._parameter("weight_pi", self.hidden_size)
+            self.weight_pf = self._parameter("weight_pf", self.hidden_size)
+            self.weight_po = self._parameter("weight_po", self.hidden_size)
+
+    # fmt: off
+    def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Return the next h and c."""
+        W, U, b_ih, b_hh = self._weights(x)
+        with scope("input gate"):   i = sigmoid(self._peep((x @ W.i + b_ih.i + h @ U.i + b_hh.i), c, "i").named("z_i")).named("i")
+        with scope("forget gate"):  f = sigmoid(self._peep((x @ W.f + b_ih.f + h @ U.f + b_hh.f), c, "f").named("z_f")).named("f")
+        with scope("candidate"):    g = tanh((x @ W.g + b_ih.g + h @ U.g + b_hh.g).named("z_g")).named("g")
+        with scope("cell state"):   c = (f * c + i * g).named("c")
+        with scope("output gate"):  o = sigmoid(self._peep((x @ W.o + b_ih.o + h @ U.o + b_hh.o), c, "o").named("z_o")).named("o")
+        with scope("hidden state"): h = (o * tanh(c)).named("h")
+        return h, c
+    # fmt: on
+
+    def _peep(self, z: Tensor, c: Tensor, gate: str) -> Tensor:
+        if not self.peephole:
+            return z
+        weight = getattr(self, f"weight_p{gate}")
+        return z + self._view(weight, "p", gate, c.ndim == 0) * c
+
+
+class GRUCell(Cell):
+    """Gated recurrent unit: h = (1−z)⊙n + z⊙h, with torch's parameters and packing r, z, n.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I and H: weight_ih is (3H, I), weight_hh (3H, H), biases (3H,).
+    bias : bool
+        Whether the two biases exist.
+    reset_after : bool
+        True (torch): n = tanh(x W + b + r⊙(h U + b)). False (Cho et al. 2014): n = tanh(x W + b + (r⊙h) U + b).
+    rng, seed, dtype
+        As for `RNNCell`.
+
+    Examples
+    --------
+    >>> GRUCell(3, 4, seed=0)([1.0, 2.0, 3.0]).shape
+    (4,)
+    """
+
+    gates = ("r", "z", "n")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        reset_after: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, **options)
+        self.reset_after = reset_after
+
+    # fmt: off
+    def step(self, x: Tensor, h: Tensor) -> Tensor:  # type: ignore[override]
+        """Return the next h."""
+        W, U, b_ih, b_hh = self._weights(x)
+        with scope("reset gate"):   r = sigmoid((x @ W.r + b_ih.r + h @ U.r + b_hh.r).named("a_r")).named("r")
+        with scope("update gate"):  z = sigmoid((x @ W.z + b_ih.z + h @ U.z + b_hh.z).named("a_z")).named("z")
+        with scope("candidate"):
+            if self.reset_after:
+                m = (h @ U.n + b_hh.n).named("m")
+                a = (x @ W.n + b_ih.n + r * m).named("a_n")
+            else:
+                a = (x @ W.n + b_ih.n + (r * h) @ U.n + b_hh.n).named("a_n")
+            n = tanh(a).named("n")
+        with scope("hidden state"): return ((1 - z) * n + z * h).named("h")
+    # fmt: on
+
+
+def file_leaf(leaf: Tensor, name: str, where: tuple[str, ...]) -> None:
+    """Give a leaf that is filed in no step its place and, if it has none, its name."""
+    if leaf.is_leaf and step_of(leaf.scope) is None:
+        leaf.scope = where
+        if leaf.name is None:
+            leaf.named(name)
+
+
+def unroll(cell: Any, xs: Iterable[Any] | ArrayLike | Tensor, state: Any = None) -> list[Any]:
+    """Run the cell over a sequence, step t filed under "t=1", "t=2", … (the initial state under "t=0").
+
+    Parameters
+    ----------
+    cell : callable
+        (x, state) → the new state: a tensor h, or a tuple of tensors such as (h, c).
+    xs : sequence, array or tensor
+        One x per step along the first axis.
+    state : Tensor or tuple of Tensor, optional
+        The state before the first step; zeros when None (the cell makes them). A state that another unrolling left
+        behind goes on counting from its step.
+
+    Returns
+    -------
+    list
+        The states after each step: [h₁, h₂, …] or [(h₁, c₁), …].
+
+    Examples
+    --------
+    >>> states = unroll(LSTMCell(1, 1, seed=0), [0.9, -0.4, 1.1])
+    >>> h, c = states[-1]
+    >>> h.scope
+    ('t=3', 'hidden state')
+    """
+    states: list[Any] = []
+    first = state[0] if isinstance(state, (tuple, list)) and state else state
+    begun = (step_of(first.scope) or 0) if isinstance(first, Tensor) else 0
+    outside = outside_steps(current_scope())
+    for t, x in enumerate(xs, start=begun + 1):  # type: ignore[arg-type]
+        with scope_from((*outside, f"{STEP}{t}")):
+            if isinstance(x, Tensor):
+                file_leaf(x, "x", current_scope())
+            state = cell(x, state)
+        states.append(state)
+    if not states:
+        raise ValueError("unroll: the sequence is empty, so there is no state to return")
+    return states
