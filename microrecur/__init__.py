@@ -11,94 +11,76 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the table below
-    from microrecur.data.series import (
-        Series as Series,
-        Standardiser as Standardiser,
-        read_series as read_series,
-        sunspots as sunspots,
-        windows as windows,
-    )
-    from microrecur.drawing.draw import (
-        draw as draw,
-    )
-    from microrecur.engine.calculus import (
-        grad as grad,
-        hessian as hessian,
-        jacobian as jacobian,
-        jvp as jvp,
-        vjp as vjp,
-    )
-    from microrecur.engine.check import (
-        gradcheck as gradcheck,
-    )
-    from microrecur.engine.errors import (
-        GradcheckError as GradcheckError,
-        RenderError as RenderError,
-        ShapeError as ShapeError,
-        StaleGraphError as StaleGraphError,
-        UnknownNode as UnknownNode,
-    )
-    from microrecur.engine.ops import (
-        abs as abs,
-        add as add,
-        broadcast_to as broadcast_to,
-        clip as clip,
-        concatenate as concatenate,
-        cos as cos,
-        div as div,
-        dot as dot,
-        equal as equal,
-        exp as exp,
-        getitem as getitem,
-        greater as greater,
-        greater_equal as greater_equal,
-        less as less,
-        less_equal as less_equal,
-        log as log,
-        log1p as log1p,
-        log_softmax as log_softmax,
-        logsumexp as logsumexp,
-        matmul as matmul,
-        max as max,
-        maximum as maximum,
-        mean as mean,
-        minimum as minimum,
-        mul as mul,
-        neg as neg,
-        pow as pow,
-        relu as relu,
-        reshape as reshape,
-        sech2 as sech2,
-        sigmoid as sigmoid,
-        sin as sin,
-        softmax as softmax,
-        softplus as softplus,
-        split as split,
-        sqrt as sqrt,
-        stack as stack,
-        sub as sub,
-        sum as sum,
-        swapaxes as swapaxes,
-        take as take,
-        tanh as tanh,
-        transpose as transpose,
-        where as where,
-    )
-    from microrecur.engine.tensor import (
-        Tensor as Tensor,
-        no_grad as no_grad,
-        scope as scope,
-        tensor as tensor,
-    )
-    from microrecur.graphs.graph import (
-        graph as graph,
-    )
-    from microrecur.nn.cells import (
-        GRUCell as GRUCell,
-        LSTMCell as LSTMCell,
-        RNNCell as RNNCell,
-        unroll as unroll,
-    )
+    from microrecur.data.series import Series as Series
+    from microrecur.data.series import Standardiser as Standardiser
+    from microrecur.data.series import read_series as read_series
+    from microrecur.data.series import sunspots as sunspots
+    from microrecur.data.series import windows as windows
+    from microrecur.drawing.draw import draw as draw
+    from microrecur.engine.calculus import grad as grad
+    from microrecur.engine.calculus import hessian as hessian
+    from microrecur.engine.calculus import jacobian as jacobian
+    from microrecur.engine.calculus import jvp as jvp
+    from microrecur.engine.calculus import vjp as vjp
+    from microrecur.engine.check import gradcheck as gradcheck
+    from microrecur.engine.errors import GradcheckError as GradcheckError
+    from microrecur.engine.errors import RenderError as RenderError
+    from microrecur.engine.errors import ShapeError as ShapeError
+    from microrecur.engine.errors import StaleGraphError as StaleGraphError
+    from microrecur.engine.errors import UnknownNode as UnknownNode
+    from microrecur.engine.ops import abs as abs
+    from microrecur.engine.ops import add as add
+    from microrecur.engine.ops import broadcast_to as broadcast_to
+    from microrecur.engine.ops import clip as clip
+    from microrecur.engine.ops import concatenate as concatenate
+    from microrecur.engine.ops import cos as cos
+    from microrecur.engine.ops import div as div
+    from microrecur.engine.ops import dot as dot
+    from microrecur.engine.ops import equal as equal
+    from microrecur.engine.ops import exp as exp
+    from microrecur.engine.ops import getitem as getitem
+    from microrecur.engine.ops import greater as greater
+    from microrecur.engine.ops import greater_equal as greater_equal
+    from microrecur.engine.ops import less as less
+    from microrecur.engine.ops import less_equal as less_equal
+    from microrecur.engine.ops import log as log
+    from microrecur.engine.ops import log1p as log1p
+    from microrecur.engine.ops import log_softmax as log_softmax
+    from microrecur.engine.ops import logsumexp as logsumexp
+    from microrecur.engine.ops import matmul as matmul
+    from microrecur.engine.ops import max as max
+    from microrecur.engine.ops import maximum as maximum
+    from microrecur.engine.ops import mean as mean
+    from microrecur.engine.ops import minimum as minimum
+    from microrecur.engine.ops import mul as mul
+    from microrecur.engine.ops import neg as neg
+    from microrecur.engine.ops import pow as pow
+    from microrecur.engine.ops import relu as relu
+    from microrecur.engine.ops import reshape as reshape
+    from microrecur.engine.ops import sech2 as sech2
+    from microrecur.engine.ops import sigmoid as sigmoid
+    from microrecur.engine.ops import sin as sin
+    from microrecur.engine.ops import softmax as softmax
+    from microrecur.engine.ops import softplus as softplus
+    from microrecur.engine.ops import split as split
+    from microrecur.engine.ops import sqrt as sqrt
+    from microrecur.engine.ops import stack as stack
+    from microrecur.engine.ops import sub as sub
+    from microrecur.engine.ops import sum as sum
+    from microrecur.engine.ops import swapaxes as swapaxes
+    from microrecur.engine.ops import take as take
+    from microrecur.engine.ops import tanh as tanh
+    from microrecur.engine.ops import transpose as transpose
+    from microrecur.engine.ops import where as where
+    from microrecur.engine.tensor import Tensor as Tensor
+    from microrecur.engine.tensor import no_grad as no_grad
+    from microrecur.engine.tensor import scope as scope
+    from microrecur.engine.tensor import tensor as tensor
+    from microrecur.graphs.graph import graph as graph
+    from microrecur.nn.cells import GRUCell as GRUCell
+    from microrecur.nn.cells import LSTMCell as LSTMCell
+    from microrecur.nn.cells import RNNCell as RNNCell
+    from microrecur.nn.cells import unroll as unroll
 
 _ROOM_OF_NAMES = {
     "engine.tensor": "Tensor tensor scope no_grad",
