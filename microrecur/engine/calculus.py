@@ -111,7 +111,9 @@ def _hand_back(
             np.add(before, part, out=before)
         else:
             cotangents[source] = total = before + part
-            if total.ndim:  # a sum of 0-d arrays is a NumPy scalar, which cannot be added to in place
+            if (
+                total.ndim
+            ):  # a sum of 0-d arrays is a NumPy scalar, which cannot be added to in place
                 owned.add(source)
 
 
@@ -207,14 +209,21 @@ def grad(y: Tensor, xs: Tensor | Sequence[Tensor], seed: Seed = None) -> Tensor 
     (27.0, 18.0)
     """
     many = [xs] if isinstance(xs, Tensor) else list(xs)
-    start = seed if isinstance(seed, Tensor) else Tensor(_seed(y, seed, "grad()"), scope=current_scope())
+    start = (
+        seed
+        if isinstance(seed, Tensor)
+        else Tensor(_seed(y, seed, "grad()"), scope=current_scope())
+    )
     if start.shape != y.shape:
         _seed(y, start, "grad()")
     nodes = ancestry([y])
     wanted = _dependents(nodes, many)
     cotangents = _sweep(nodes, wanted, set(many), y, start, recorded=True)
     found = [cotangents.get(x) for x in many]
-    gradients = [Tensor(np.zeros(x.shape, x.dtype)) if g is None else g for x, g in zip(many, found, strict=True)]
+    gradients = [
+        Tensor(np.zeros(x.shape, x.dtype)) if g is None else g
+        for x, g in zip(many, found, strict=True)
+    ]
     return gradients[0] if isinstance(xs, Tensor) else gradients
 
 
@@ -283,7 +292,9 @@ def jvp(y: Tensor, xs: Sequence[Tensor], tangents: Sequence[ArrayLike]) -> np.nd
         if t is not None:
             moving[node] = t
     t = moving.get(y)
-    return np.zeros(y.shape, y.dtype) if t is None else np.array(np.broadcast_to(t, y.shape), y.dtype)
+    return (
+        np.zeros(y.shape, y.dtype) if t is None else np.array(np.broadcast_to(t, y.shape), y.dtype)
+    )
 
 
 def jacobian(y: Tensor, x: Tensor) -> np.ndarray:

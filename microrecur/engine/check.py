@@ -90,7 +90,12 @@ def _slope_of(f: Function, moved: Sequence[int]) -> Function:
 
 
 def _differences(
-    f: Function, leaves: Sequence[Tensor], moved: Sequence[int], eps: float, atol: float, rtol: float
+    f: Function,
+    leaves: Sequence[Tensor],
+    moved: Sequence[int],
+    eps: float,
+    atol: float,
+    rtol: float,
 ) -> Iterator[str]:
     """Yield a sentence per entry whose two derivatives differ."""
     analytic = vjp(f(*leaves), [leaves[k] for k in moved])
@@ -117,5 +122,3 @@ def _central(
         replaced = tensor(moved, requires_grad=leaves[k].requires_grad, name=leaves[k].name)
         ends.append(f(*leaves[:k], replaced, *leaves[k + 1 :]).item())
     return (ends[0] - ends[1]) / (2 * eps)
-
-

@@ -52,7 +52,9 @@ def _softplus(x: np.ndarray) -> np.ndarray:
 
 
 def _matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    if np.ndim(a) == 0 or np.ndim(b) == 0:  # one number times anything, so that one-number cells read alike
+    if (
+        np.ndim(a) == 0 or np.ndim(b) == 0
+    ):  # one number times anything, so that one-number cells read alike
         return np.multiply(a, b)
     return np.matmul(a, b)
 
@@ -130,7 +132,7 @@ def _flip(x: Interval) -> Interval:
     return Interval(-x.hi, -x.lo)
 
 
-def _hull(*xs: Interval) -> Interval:
+def _hull(*xs: Interval, **static: Any) -> Interval:
     return Interval(builtins.min(x.lo for x in xs), builtins.max(x.hi for x in xs))
 
 
@@ -171,14 +173,14 @@ neg = _card(Elementwise(
     slope=(1,), range=_flip,
 ))
 power = _card(Elementwise(
-    name="power", symbol="^", latex="#1^{#2}", kind="other",
+    name="power", symbol="pow", latex="#1^{#2}", kind="other",
     forward=np.power,
     partials=(lambda y, a, b: where(equal(b, 0.0), 0.0, b * a ** where(equal(b, 0.0), 1.0, b - 1)),
               lambda y, a, b: where(greater(a, 0.0), y * log(where(greater(a, 0.0), a, 1.0)), y * 0.0)),
     domain=((0.0, INF), (-INF, INF)), slope=(None, None),
 ))
 pow_number = _card(Elementwise(
-    name="pow", symbol="^", latex="#1^{p}", kind="other",
+    name="pow", symbol="pow", latex="#1^{p}", kind="other",
     forward=lambda x, *, p: np.square(x) if p == 2 else np.power(x, p),
     partials=(lambda y, x, *, p: 0.0 if p == 0 else p * pow(x, p - 1),),
     domain=((0.0, INF),), slope=(None,), range=_pow_range,
@@ -520,10 +522,14 @@ def split(x: Any, parts: int | Sequence[int], axis: int = 0) -> list[Any]:
     length = np.shape(x)[axis]
     if isinstance(parts, int):
         if length % parts:
-            raise ValueError(f"split: {length} entries along axis {axis} do not make {parts} equal parts")
+            raise ValueError(
+                f"split: {length} entries along axis {axis} do not make {parts} equal parts"
+            )
         parts = range(length // parts, length, length // parts)
     edges = [0, *parts, length]
-    return [x[_along(axis, np.ndim(x), slice(a, b))] for a, b in zip(edges, edges[1:], strict=False)]
+    return [
+        x[_along(axis, np.ndim(x), slice(a, b))] for a, b in zip(edges, edges[1:], strict=False)
+    ]
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
@@ -542,7 +548,11 @@ def _as_axes(axis: Any) -> Any:
 
 
 def _as_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+    return (
+        tuple(shape[0])
+        if len(shape) == 1 and not isinstance(shape[0], (int, np.integer))
+        else shape
+    )
 
 
 # -- the public names, the methods of Tensor, and NumPy's functions on tensors -----------------------------------------
@@ -603,7 +613,9 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *operands: Any, **kwargs
         )
     answer = _NUMPY.get(ufunc)
     if answer is None or method != "__call__" or kwargs:
-        extra = f".{method}" if method != "__call__" else f" with {', '.join(kwargs)}" if kwargs else ""
+        extra = (
+            f".{method}" if method != "__call__" else f" with {', '.join(kwargs)}" if kwargs else ""
+        )
         raise TypeError(
             f"np.{ufunc.__name__}{extra} is not recorded; use one of microrecur's ops, or x.numpy() "
             "to compute without recording"
@@ -628,7 +640,13 @@ def _attach() -> None:
     for card in TABLE.values():
         _NUMPY.update(dict.fromkeys(card.numpy, card))
         for name in card.methods:
-            make = _reflected if name.startswith("__r") else _operator if name.startswith("__") else _method
+            make = (
+                _reflected
+                if name.startswith("__r")
+                else _operator
+                if name.startswith("__")
+                else _method
+            )
             setattr(Tensor, name, _method(card) if name in ("__neg__", "__abs__") else make(card))
     for name, function in _METHODS.items():
         setattr(Tensor, name, _method(function))

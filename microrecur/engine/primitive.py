@@ -171,7 +171,10 @@ class Linear(Primitive):
         if not varied:
             return None
         if self.jointly:
-            held = [t if k in varied else self._hold(k, x) for k, (t, x) in enumerate(zip(ts, xs, strict=True))]
+            held = [
+                t if k in varied else self._hold(k, x)
+                for k, (t, x) in enumerate(zip(ts, xs, strict=True))
+            ]
             return self(*held, **static)
         total = None
         for k in varied:
@@ -214,5 +217,7 @@ def _constant(value: Any, like: np.dtype[Any]) -> Tensor:
         return Tensor(np.array(value, like), scope=_filing.get().scope)
     data = np.array(value)
     if data.dtype.kind not in "biuf":
-        raise TypeError(f"{value!r} of type {type(value).__name__} is no number and no array of them")
+        raise TypeError(
+            f"{value!r} of type {type(value).__name__} is no number and no array of them"
+        )
     return Tensor(data, scope=_filing.get().scope)

@@ -30,6 +30,8 @@ _filing: ContextVar[Filing] = ContextVar("filing", default=Filing((), True))
 # Serial numbers are a topological order: an op is always younger than its inputs.
 _serials = itertools.count(1)
 
+STEP = "t="  # a scope "t=3" holds what belongs to step 3 of a sequence
+
 NO_INPUTS: tuple[Tensor, ...] = ()
 NO_STATIC: dict[str, Any] = {}
 
@@ -64,7 +66,7 @@ def scope(*names: str) -> Any:
     """
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"scope takes names: {name!r} is of type {type(name).__name__}, not str")
+            raise TypeError(f"scope takes names: {name!r} is a {type(name).__name__}, not a str")
     here = _filing.get()
     return _filed(Filing(here.scope + names, here.recording))
 
@@ -85,6 +87,28 @@ def no_grad() -> Any:
     (True, False)
     """
     return _filed(Filing(_filing.get().scope, False))
+
+
+def by_step(filed: Sequence[str]) -> tuple[tuple[str, ...], int | None, tuple[str, ...]]:
+    """Split a scope at its innermost "t=…": the names before it, t, and the names after it.
+
+    Outside any step all names come before, and t is None.
+    """
+    for k in range(len(filed) - 1, -1, -1):
+        name = filed[k]
+        if name.startswith(STEP) and name[len(STEP) :].isdecimal():
+            return tuple(filed[:k]), int(name[len(STEP) :]), tuple(filed[k + 1 :])
+    return tuple(filed), None, ()
+
+
+def step_of(filed: Sequence[str]) -> int | None:
+    """Return t of the innermost "t=…" of a scope; None outside any step."""
+    return by_step(filed)[1]
+
+
+def outside_steps(filed: Sequence[str]) -> tuple[str, ...]:
+    """Return the part of a scope that comes before its step."""
+    return by_step(filed)[0]
 
 
 class Tensor:
@@ -292,7 +316,7 @@ class Tensor:
         def __getattr__(self, method: str) -> Any: ...
 
     @property
-    def T(self) -> Tensor:  # noqa: N802 (NumPy's name)
+    def T(self) -> Tensor:
         """The tensor with its axes reversed."""
         return self.transpose()
 

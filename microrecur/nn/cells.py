@@ -17,32 +17,17 @@ from microrecur.engine import ops
 from microrecur.engine.errors import ShapeError
 from microrecur.engine.ops import relu, sigmoid, tanh
 from microrecur.engine.tensor import (
+    STEP,
     Tensor,
     current_scope,
     is_recording,
+    outside_steps,
     scope,
     scope_from,
+    step_of,
     tensor,
 )
 from microrecur.nn.module import Module, generator
-
-State = Tensor | tuple[Tensor, ...]
-
-STEP = "t="
-
-
-def step_of(filed: Sequence[str]) -> int | None:
-    """Return t of the innermost "t=…" in a scope; None outside any step."""
-    for name in reversed(filed):
-        if name.startswith(STEP) and name[len(STEP) :].isdecimal():
-            return int(name[len(STEP) :])
-    return None
-
-
-def outside_steps(filed: Sequence[str]) -> tuple[str, ...]:
-    """Return the part of a scope that comes before its first step."""
-    inside = (k for k, name in enumerate(filed) if step_of((name,)) is not None)
-    return tuple(filed[: next(inside, len(filed))])
 
 
 class _Views:
@@ -82,7 +67,9 @@ class Cell(Module):
     ) -> None:
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
             if not isinstance(size, (int, np.integer)) or size < 1:
-                raise ValueError(f"{type(self).__name__}: {name} is a whole number ≥ 1, not {size!r}")
+                raise ValueError(
+                    f"{type(self).__name__}: {name} is a whole number ≥ 1, not {size!r}"
+                )
         self.input_size, self.hidden_size, self.bias = int(input_size), int(hidden_size), bias
         self._draw = generator(rng, seed)
         self._dtype = np.dtype(dtype or np.float64)
@@ -142,9 +129,12 @@ class Cell(Module):
         if len(given) != len(self.states):
             wanted = ", ".join(self.states)
             raise ShapeError(f"{name} keeps ({wanted}): {len(given)} states were given")
-        held = tuple(s if isinstance(s, Tensor) else tensor(np.asarray(s, x.dtype)) for s in given)
         before = (step_of(current_scope()) or 1) - 1
         outside = outside_steps(current_scope())
+        with scope_from(outside):
+            held = tuple(
+                s if isinstance(s, Tensor) else tensor(np.asarray(s, x.dtype)) for s in given
+            )
         for letter, s in zip(self.states, held, strict=True):
             file_leaf(s, letter, (*outside, f"{STEP}{before}"))
         return held
@@ -370,11 +360,13 @@ class GRUCell(Cell):
 
 
 def file_leaf(leaf: Tensor, name: str, where: tuple[str, ...]) -> None:
-    """Give a leaf that is filed in no step its place and, if it has none, its name."""
-    if leaf.is_leaf and step_of(leaf.scope) is None:
+    """Give a leaf its place, if it is filed in no step yet, and its name, if it has none."""
+    if not leaf.is_leaf:
+        return
+    if step_of(leaf.scope) is None:
         leaf.scope = where
-        if leaf.name is None:
-            leaf.named(name)
+    if leaf.name is None:
+        leaf.named(name)
 
 
 def unroll(cell: Any, xs: Iterable[Any] | ArrayLike | Tensor, state: Any = None) -> list[Any]:

@@ -76,7 +76,9 @@ class Module:
             if isinstance(value, Module):
                 value.to(dtype)
             elif not name.startswith("_") and isinstance(value, Tensor):
-                changed = tensor(value, requires_grad=value.requires_grad, name=value.name, dtype=dtype)
+                changed = tensor(
+                    value, requires_grad=value.requires_grad, name=value.name, dtype=dtype
+                )
                 setattr(self, name, changed)
         return self
 

@@ -1,0 +1,391 @@
+"""The reading view of a recorded computation: nodes with ids and roles, edges with factors, folded to a level."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from microrecur.engine.errors import UnknownNode
+from microrecur.engine.tensor import Tensor, ancestry, by_step, step_of
+from microrecur.graphs import ranges
+from microrecur.graphs.factors import Factor, Reader
+from microrecur.graphs.roles import Roles
+
+LEVELS = ("step", "gate", "op", "all")
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A recorded tensor as a reader of the graph sees it.
+
+    Attributes
+    ----------
+    id : str
+        Stable over runs, from scope and name: "t3.f", "t0.h", "t3.cell state.mul1".
+    tensor : Tensor
+        The record itself.
+    role : str
+        "input", "state", "gate", "pre-activation", "op", "loss", "parameter" or "constant".
+    step : int or None
+        t, from the scope; None outside any step.
+    gate : str or None
+        The innermost scope after the step, such as "forget gate".
+    layer : tuple of str
+        The scopes before the step, such as ("layer1", "reverse").
+    """
+
+    id: str
+    tensor: Tensor
+    role: str
+    step: int | None
+    gate: str | None
+    layer: tuple[str, ...]
+
+    @property
+    def name(self) -> str | None:
+        """The textbook name, if it was given one."""
+        return self.tensor.name
+
+    @property
+    def op(self) -> str | None:
+        """The name of the op's card; None for a leaf."""
+        return self.tensor.op.name if self.tensor.op is not None else None
+
+    @property
+    def symbol(self) -> str:
+        """What a picture prints for the op; empty for a leaf."""
+        return self.tensor.op.symbol if self.tensor.op is not None else ""
+
+    @property
+    def kind(self) -> str:
+        """The kind on the op's card; "leaf" for a leaf."""
+        return self.tensor.op.kind if self.tensor.op is not None else "leaf"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape."""
+        return self.tensor.shape
+
+    @property
+    def value(self) -> float | None:
+        """The number, if the tensor is one; None otherwise."""
+        return float(self.tensor._data.reshape(-1)[0]) if self.tensor.size == 1 else None
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """What leads from one node of the view to another, straight or through folded nodes.
+
+    Attributes
+    ----------
+    source, target : str
+        Ids, in the direction of the computation.
+    factors : tuple of Factor
+        What the edge multiplies by, from source to target. Empty when it folds several paths.
+    paths : int
+        How many paths of the recorded graph it folds.
+    value : float or None
+        ∂target/∂source along it, when everything on it is one number; with its sign.
+    norm : float
+        The sum over its paths of the products of their factors' operator norms: at least the edge's own norm.
+    """
+
+    source: str
+    target: str
+    factors: tuple[Factor, ...]
+    paths: int
+    value: float | None
+    norm: float
+
+
+@dataclass(slots=True)
+class _Bundle:
+    """All the folded paths from one kept node, so far."""
+
+    paths: int
+    factors: tuple[Factor, ...]
+    value: float | None
+    norm: float
+
+    def then(self, factor: Factor) -> _Bundle:
+        number = factor.number
+        value = None if self.value is None or number is None else self.value * number
+        factors = self.factors + (factor,) if self.paths == 1 else ()
+        return _Bundle(self.paths, factors, value, self.norm * factor.norm)
+
+    def beside(self, other: _Bundle) -> _Bundle:
+        known = self.value is not None and other.value is not None
+        value = self.value + other.value if known else None  # type: ignore[operator]
+        return _Bundle(self.paths + other.paths, (), value, self.norm + other.norm)
+
+
+class Graph:
+    """The recorded computation of one or more roots, at one level of detail.
+
+    Made by `graph()`. Nodes and edges stand in order of creation.
+
+    Attributes
+    ----------
+    roots : tuple of Tensor
+        What was asked about.
+    level : str
+        "step" states only · "gate" a gate is its output · "op" named tensors and the ops between them · "all".
+    nodes, edges : tuple of Node, tuple of Edge
+        What there is at this level.
+    """
+
+    def __init__(self, roots: Sequence[Tensor], level: str = "all", records: Any = None) -> None:
+        if level not in LEVELS:
+            raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
+        self.roots = tuple(roots)
+        self.level = level
+        self._records = records or _Records(self.roots)
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes of this level, oldest first."""
+        every = self._records.nodes
+        if self.level == "all":
+            return tuple(every)
+        keep = self._records.kept(self.level)
+        return tuple(node for node in every if node.tensor in keep)
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """The edges of this level, by their target's age and then their place among its inputs."""
+        return tuple(self._records.fold({node.tensor for node in self.nodes}))
+
+    def at(self, level: str) -> Graph:
+        """Return the same computation at another level."""
+        return self if level == self.level else Graph(self.roots, level, self._records)
+
+    def find(self, id: str) -> Node:
+        """Return the node with this id.
+
+        Raises
+        ------
+        UnknownNode
+            Naming the nearest ids there are at this level.
+        """
+        if id not in self._by_id:
+            raise UnknownNode(id, self._by_id)
+        return self._by_id[id]
+
+    def id_of(self, tensor: Tensor) -> str:
+        """Return the id of a recorded tensor.
+
+        Raises
+        ------
+        UnknownNode
+            When the tensor is no part of this computation.
+        """
+        node = self._records.by_tensor.get(tensor)
+        if node is None:
+            raise UnknownNode(tensor._label(), self._by_id)
+        return str(node.id)
+
+    def into(self, id: str) -> tuple[Edge, ...]:
+        """Return the edges that end at a node."""
+        self.find(id)
+        return self._into.get(id, ())
+
+    def out_of(self, id: str) -> tuple[Edge, ...]:
+        """Return the edges that leave a node."""
+        self.find(id)
+        return self._out_of.get(id, ())
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps in which something was computed, in order."""
+        return tuple(
+            sorted({n.step for n in self.nodes if n.step is not None and n.op is not None})
+        )
+
+    @cached_property
+    def _by_id(self) -> dict[str, Node]:
+        return {node.id: node for node in self.nodes}
+
+    @cached_property
+    def _into(self) -> dict[str, tuple[Edge, ...]]:
+        return _grouped(self.edges, [edge.target for edge in self.edges])
+
+    @cached_property
+    def _out_of(self) -> dict[str, tuple[Edge, ...]]:
+        return _grouped(self.edges, [edge.source for edge in self.edges])
+
+    def __repr__(self) -> str:
+        count = f"{len(self.nodes)} nodes, {len(self.edges)} edges"
+        return f"<Graph at level {self.level}: {count}, {len(self.steps)} steps>"
+
+
+def _grouped(edges: Iterable[Edge], keys: Iterable[str]) -> dict[str, tuple[Edge, ...]]:
+    groups: dict[str, list[Edge]] = {}
+    for edge, key in zip(edges, keys, strict=True):
+        groups.setdefault(key, []).append(edge)
+    return {key: tuple(group) for key, group in groups.items()}
+
+
+class _Records:
+    """All records behind the levels of one graph: made once, read by each level."""
+
+    def __init__(self, roots: Sequence[Tensor]) -> None:
+        self.tensors = ancestry(roots)
+        self.roles = Roles(self.tensors, roots)
+        ids = identify(self.tensors)
+        self.nodes = [self._node(tensor, ids[tensor]) for tensor in self.tensors]
+        self.by_tensor = {node.tensor: node for node in self.nodes}
+
+    def _node(self, tensor: Tensor, id: str) -> Node:
+        layer, t, inner = by_step(tensor.scope)
+        return Node(id, tensor, self.roles.of(tensor), t, inner[-1] if inner else None, layer)
+
+    @cached_property
+    def interval(self) -> dict[Tensor, Any]:
+        """What every record can be a priori; the numbers of initial states are known."""
+        initial = [t for t in self.tensors if t.is_leaf and self.roles.of(t) == "state"]
+        return ranges.intervals(self.tensors, known=initial)
+
+    @cached_property
+    def reader(self) -> Reader:
+        """What names and bounds the factors of this graph."""
+        return Reader(self.interval, self.roles.is_parameter, called)
+
+    def kept(self, level: str) -> set[Tensor]:
+        """The tensors that a level shows."""
+        return {t for t in self.tensors if self.roles.shown(t, level)}
+
+    def fold(self, keep: set[Tensor]) -> Iterable[Edge]:
+        """Yield the edges between kept nodes, each with what the folded nodes between multiply by."""
+        inside: dict[Tensor, dict[Tensor, _Bundle]] = {}  # folded node -> its kept sources
+        for node in self.tensors:
+            if node.op is None:
+                continue
+            straight: list[tuple[Tensor, _Bundle]] = []
+            folded: dict[Tensor, _Bundle] = {}
+            for k, source in enumerate(node.inputs):
+                if source not in keep and source not in inside:
+                    continue
+                factor = self.reader.factor(node, k)
+                if source in keep:
+                    straight.append((source, _Bundle(1, (), 1.0, 1.0).then(factor)))
+                    continue
+                for origin, bundle in inside[source].items():
+                    longer = bundle.then(factor)
+                    folded[origin] = folded[origin].beside(longer) if origin in folded else longer
+            if node in keep:
+                yield from self._edges(node, straight, folded)
+            else:
+                for origin, bundle in straight:
+                    folded[origin] = folded[origin].beside(bundle) if origin in folded else bundle
+                if folded:
+                    inside[node] = folded
+
+    def _edges(
+        self,
+        node: Tensor,
+        straight: list[tuple[Tensor, _Bundle]],
+        folded: dict[Tensor, _Bundle],
+    ) -> Iterable[Edge]:
+        target = self.by_tensor[node].id
+        for source, bundle in [*straight, *folded.items()]:
+            factors = _plain(bundle.factors)
+            yield Edge(
+                self.by_tensor[source].id, target, factors, bundle.paths, bundle.value, bundle.norm
+            )
+
+
+def _plain(factors: tuple[Factor, ...]) -> tuple[Factor, ...]:
+    """The factors without those that only pass on; one of them when there is nothing else."""
+    telling = tuple(f for f in factors if not (f.kind == "pass" and f.name == "1"))
+    return telling or factors[:1]
+
+
+def identify(tensors: Sequence[Tensor]) -> dict[Tensor, str]:
+    """Give every record its id, from scope and name alone: unique, and the same in every run.
+
+    A named tensor is found by its step and name, whatever gate it was made in; an unnamed one by its whole scope, its op
+    and its place among those: "t3.f", "t3.forget gate.add1". A repeated name gets "#2".
+    """
+    taken: Counter[str] = Counter()
+    ids: dict[Tensor, str] = {}
+    for tensor in tensors:
+        layer, t, inner = by_step(tensor.scope)
+        head = [*layer, f"t{t}"] if t is not None else list(layer)
+        if tensor.name is not None:
+            stem = ".".join([*head, tensor.name])
+            taken[stem] += 1
+            ids[tensor] = stem if taken[stem] == 1 else f"{stem}#{taken[stem]}"
+        else:
+            what = tensor.op.name if tensor.op is not None else "number"
+            stem = ".".join([*head, *inner, what])
+            taken[stem] += 1
+            ids[tensor] = f"{stem}{taken[stem]}"
+    return ids
+
+
+def called(tensor: Tensor) -> tuple[str, int | None]:
+    """How a formula calls a tensor, and of which step: "f", "tanh c", "1−z"; its op when it has no short name."""
+    if tensor.name is not None:
+        return tensor.name, step_of(tensor.scope)
+    if tensor.op is None:
+        return (f"{tensor.item():g}" if tensor.size == 1 else "constant"), None
+    if len(tensor.inputs) == 1 and tensor.op.kind != "pass":
+        inner, step = called(tensor.inputs[0])
+        return f"{tensor.op.symbol} {inner}", step
+    if len(tensor.inputs) == 1:
+        return called(tensor.inputs[0])
+    if tensor.op.name == "sub" and all(x.is_leaf or x.name for x in tensor.inputs):
+        (left, a), (right, b) = map(called, tensor.inputs)
+        return f"{left}−{right}", a if a is not None else b
+    return tensor.op.symbol, step_of(tensor.scope)
+
+
+def graph(y: Tensor | Sequence[Any], level: str = "all") -> Graph:
+    """Return the reading view of what y was computed from.
+
+    Parameters
+    ----------
+    y : Tensor, or (nested) sequence of Tensor
+        A loss, a state, or the list that `unroll` returns.
+    level : {"all", "op", "gate", "step"}
+        How much to fold.
+
+    Returns
+    -------
+    Graph
+
+    Raises
+    ------
+    StaleGraphError
+        When a parameter was assigned a new value since.
+
+    Examples
+    --------
+    >>> import microrecur as mr
+    >>> states = mr.unroll(mr.LSTMCell(1, 1, seed=0), [0.9, -0.4])
+    >>> g = mr.graph(states, level="gate")
+    >>> g.find("t2.f").gate
+    'forget gate'
+    >>> [f.kind for e in g.into("t2.f") if e.source == "t1.h" for f in e.factors]
+    ['weight', 'gate slope']
+    """
+    return Graph(tuple(_flatten(y)), level)
+
+
+def _flatten(y: Any) -> Iterable[Tensor]:
+    if isinstance(y, Tensor):
+        yield y
+    elif isinstance(y, (list, tuple)):
+        for part in y:
+            yield from _flatten(part)
+    else:
+        raise TypeError(
+            f"graph() reads recorded tensors, not {type(y).__name__}; give it a loss, a state, or what "
+            "unroll() returned"
+        )
+
+
+__all__ = ["Edge", "Factor", "Graph", "Node", "called", "graph", "identify"]
