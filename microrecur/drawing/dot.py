@@ -1,0 +1,379 @@
+"""A scene as a `graphviz.Digraph`: positions kept where the scene has them, laid out where not.
+
+Everything a reader typed passes through `quote`; names and ids in the DOT text are ours (n0, …).
+A pinned scene is drawn in the order clusters (panels, bars), edges, nodes, text:
+`outputorder=edgesfirst` gives exactly that, which is why panels and bars are clusters with a
+bounding box of their own.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from microrecur.drawing.dot_lines import decimal, edge_points, label_place, spline
+from microrecur.drawing.scene import Bar, Panel, Point, Scene, SceneEdge, SceneNode, Text
+from microrecur.drawing.style import FONT, NODE_TEXT, OPERATOR_TEXT, SMALL_TEXT, Look, Theme, theme
+from microrecur.drawing.text_size import LINE_HEIGHT, text_box
+
+if TYPE_CHECKING:
+    import graphviz  # type: ignore[import-untyped]
+
+LABEL_LIMIT = 200  # characters of one text; what is longer ends in an ellipsis
+NODE_LIMIT = 48  # characters of one line inside a shape
+REPLACEMENT = "\ufffd"
+
+# Format characters that turn the direction of the text around them; XML forbids the last two.
+_UNPRINTABLE = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\\": "\\\\", '"': '\\"', "\n": "\\n"}
+
+
+def printable(text: str, limit: int = LABEL_LIMIT) -> str:
+    r"""The text without what no picture can show: one � per control character or lone surrogate.
+
+    Examples
+    --------
+    >>> printable("a\x00b")
+    'a�b'
+    >>> printable("long" * 100, limit=8)
+    'longlon…'
+    """
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return "".join(map(_printable_character, text))
+
+
+def _printable_character(character: str) -> str:
+    if character in "\t\u2028\u2029":
+        return " "
+    if character == "\n":
+        return character
+    hidden = unicodedata.category(character) in ("Cc", "Cs") or character in _UNPRINTABLE
+    return REPLACEMENT if hidden else character
+
+
+def quote(text: str, limit: int = LABEL_LIMIT) -> str:
+    r"""A text a reader typed, as the value of a DOT label: the only way into the DOT text.
+
+    Graphviz decodes entities and backslashes in labels and the `graphviz` package takes `<…>` for
+    HTML, so each of `& < > \ " newline` is written in its escaped form.
+
+    Parameters
+    ----------
+    text : str
+        Anything, of any length.
+    limit : int
+        Characters kept.
+
+    Returns
+    -------
+    str
+        For an attribute of a `graphviz.Digraph`, which puts the quotes around it.
+
+    Examples
+    --------
+    >>> print(quote('<b> & "c\\'))
+    &lt;b&gt; &amp; \"c\\
+    """
+    return "".join(_ESCAPES.get(character, character) for character in printable(text, limit))
+
+
+def to_digraph(scene: Scene) -> graphviz.Digraph:
+    """The scene as a `graphviz.Digraph`.
+
+    Parameters
+    ----------
+    scene : Scene
+        Pinned (every node has a centre) or not.
+
+    Returns
+    -------
+    graphviz.Digraph
+        A pinned scene's keeps its places under Graphviz's `nop2` alone (`neato -n2`, in the package
+        `neato_no_op=2`); the others are for `dot`.
+
+    Examples
+    --------
+    >>> node = SceneNode("h", "t1.h", ("h₁",), "state", "box")
+    >>> print(to_digraph(Scene("one state", "", nodes=[node])).engine)
+    dot
+    """
+    import graphviz
+
+    palette = theme(scene.theme)
+    digraph = graphviz.Digraph("microrecur", engine="neato" if scene.pinned else "dot")
+    digraph.attr("graph", bgcolor=palette.background, fontname=FONT, pad="0.12")
+    digraph.attr("node", fontname=FONT, fontsize=decimal(NODE_TEXT), fixedsize="true", margin="0")
+    digraph.attr("edge", fontname=FONT, fontsize=decimal(SMALL_TEXT))
+    write = _write_pinned if scene.pinned else _write_automatic
+    write(digraph, scene, palette)
+    return digraph
+
+
+def layout_engine(scene: Scene) -> str:
+    """The Graphviz layout that draws the scene: nop2 keeps every place, dot finds them."""
+    return "nop2" if scene.pinned else "dot"
+
+
+def svg_ids(scene: Scene) -> dict[str | tuple[str, str], tuple[str, ...]]:
+    """Which shapes of the SVG stand for a node (by id) or an edge (by source id, target id).
+
+    Examples
+    --------
+    >>> node = SceneNode("h", "t1.h", ("h₁",), "state", "box")
+    >>> svg_ids(Scene("one state", "", nodes=[node]))
+    {'t1.h': ('n0',)}
+    """
+    shapes: dict[str | tuple[str, str], tuple[str, ...]] = {}
+    for i, node in enumerate(scene.nodes):
+        shapes[node.id] = (*shapes.get(node.id, ()), f"n{i}")
+    for i, edge in enumerate(scene.edges):
+        if edge.id is not None:
+            texts = tuple(f"e{i}t{k}" for k in range(len(edge.labels))) if scene.pinned else ()
+            shapes[edge.id] = (*shapes.get(edge.id, ()), f"e{i}", *texts)
+    return shapes
+
+
+# ---------------------------------------------------------------- pinned scenes
+
+
+def _write_pinned(digraph: graphviz.Digraph, scene: Scene, palette: Theme) -> None:
+    # inputscale: `neato` without -n2 reads places as inches, and then at least the nodes stay put.
+    digraph.attr("graph", outputorder="edgesfirst", inputscale="72", splines="line")
+    for i, panel in enumerate(scene.panels):
+        _write_panel(digraph, f"p{i}", panel, palette)
+    for i, bar in enumerate(scene.bars):
+        _write_bar(digraph, f"b{i}", bar, palette)
+    names = {node.key: f"n{i}" for i, node in enumerate(scene.nodes)}
+    for i, node in enumerate(scene.nodes):
+        assert node.center is not None  # a pinned scene has every centre
+        shape = _node_attributes(node, node.size, palette)
+        digraph.node(f"n{i}", id=f"n{i}", pos=_place(node.center), **shape)
+    by_key = {node.key: node for node in scene.nodes}
+    for i, edge in enumerate(scene.edges):
+        line = edge_points(edge, by_key[edge.source], by_key[edge.target])
+        _write_pinned_edge(digraph, f"e{i}", edge, names, line, palette)
+    for i, panel in enumerate(scene.panels):
+        _write_panel_label(digraph, f"p{i}t", panel, palette)
+    for i, edge in enumerate(scene.edges):
+        line = edge_points(edge, by_key[edge.source], by_key[edge.target])
+        _write_edge_labels(digraph, f"e{i}t", edge, line, palette)
+    for i, caption in enumerate(scene.captions):
+        _write_text(digraph, f"c{i}", caption.text, caption.at, palette, caption.align)
+
+
+def _write_panel(digraph: graphviz.Digraph, name: str, panel: Panel, palette: Theme) -> None:
+    style = ["rounded"] + ["filled"] * (panel.level > 0) + ["dashed"] * panel.dashed
+    with digraph.subgraph(name=f"cluster_{name}") as cluster:
+        cluster.attr(
+            "graph",
+            id=name,
+            bb=",".join(map(decimal, (*panel.low, *panel.high))),
+            style=",".join(style),
+            color=palette.panel_line,
+            fillcolor=palette.panel_fill,
+        )
+
+
+def _write_panel_label(digraph: graphviz.Digraph, name: str, panel: Panel, palette: Theme) -> None:
+    if not panel.label:
+        return
+    text = Text(panel.label, "muted")
+    if panel.label_at is not None:
+        _write_text(digraph, name, text, panel.label_at, palette)
+    else:
+        _write_text(digraph, name, text, (panel.high[0] - 9, panel.low[1] + 11), palette, "right")
+
+
+def _write_bar(digraph: graphviz.Digraph, name: str, bar: Bar, palette: Theme) -> None:
+    look = palette.look(bar.kind)
+    style = "filled,rounded" if look.rounded else "filled"
+    with digraph.subgraph(name=f"cluster_{name}") as cluster:
+        cluster.attr(
+            "graph",
+            id=name,
+            bb=",".join(map(decimal, (*bar.low, *bar.high))),
+            style=style,
+            color=look.line,
+            fillcolor=look.fill,
+            penwidth=decimal(look.pen),
+        )
+
+
+def _write_pinned_edge(
+    digraph: graphviz.Digraph,
+    name: str,
+    edge: SceneEdge,
+    names: dict[str, str],
+    line: list[Point],
+    palette: Theme,
+) -> None:
+    attributes = _edge_attributes(edge, palette)
+    size = float(attributes["arrowsize"]) * 10 if edge.arrow else 0.0
+    place = spline(line, size)
+    digraph.edge(names[edge.source], names[edge.target], id=name, pos=place, **attributes)
+
+
+def _write_edge_labels(
+    digraph: graphviz.Digraph, name: str, edge: SceneEdge, line: list[Point], palette: Theme
+) -> None:
+    # One text per line: a Graphviz label has one colour, and each engine its own line spacing.
+    widest, _ = text_box(tuple(label.text for label in edge.labels), SMALL_TEXT)
+    heights = [label.size * LINE_HEIGHT for label in edge.labels]
+    x, y = edge.label_at or label_place(line, widest, sum(heights))
+    top = y + sum(heights) / 2
+    for k, (label, height) in enumerate(zip(edge.labels, heights, strict=True)):
+        _write_text(digraph, f"{name}{k}", label, (x, top - height / 2), palette)
+        top -= height
+
+
+def _write_text(
+    digraph: graphviz.Digraph,
+    name: str,
+    text: Text,
+    at: Point,
+    palette: Theme,
+    align: str = "center",
+) -> None:
+    lines = printable(text.text).split("\n")
+    width, height = text_box(tuple(lines), text.size)
+    shift, end = {"left": (0.5, "\\l"), "center": (0.0, "\\n"), "right": (-0.5, "\\r")}[align]
+    # An end after the last line too is what aligns it; a centred text needs none.
+    label = end.join(map(quote, lines)) + (end if align != "center" else "")
+    digraph.node(
+        name,
+        label,
+        id=name,
+        shape="plaintext",
+        pos=_place((at[0] + shift * width, at[1])),
+        width=_inches(width),
+        height=_inches(height),
+        fontsize=decimal(text.size),
+        fontcolor=palette.look(text.kind).small,
+    )
+
+
+# ---------------------------------------------------------------- automatic layout
+
+
+def _write_automatic(digraph: graphviz.Digraph, scene: Scene, palette: Theme) -> None:
+    digraph.attr("graph", rankdir=scene.rankdir, newrank="true", splines="spline", ranksep="0.6")
+    notes = [palette.look(kind).legend for kind in scene.legend]
+    below = ["    ".join(filter(None, notes)), *(c.text.text for c in scene.captions)]
+    if any(below):
+        small = palette.look("muted").small
+        label = "\\n" + "\\n".join(quote(line) for line in below if line)
+        digraph.attr("graph", label=label, labelloc="b", fontsize=decimal(SMALL_TEXT))
+        digraph.attr("graph", fontcolor=small)
+    names = {node.key: f"n{i}" for i, node in enumerate(scene.nodes)}
+    for i, (key, label) in enumerate(_clusters(scene)):
+        members = [node for node in scene.nodes if _group(node) == key]
+        with digraph.subgraph(name=f"cluster_p{i}") as cluster:
+            cluster.attr("graph", id=f"p{i}", label=quote(label), style="rounded,filled")
+            cluster.attr("graph", color=palette.panel_line, fillcolor=palette.panel_fill)
+            cluster.attr(
+                "graph", fontcolor=palette.look("muted").small, fontsize="11", labelloc="b"
+            )
+            _write_nodes(cluster, members, names, palette)
+    _write_nodes(digraph, (n for n in scene.nodes if _group(n) is None), names, palette)
+    for i, edge in enumerate(scene.edges):
+        _write_automatic_edge(digraph, f"e{i}", edge, names, palette)
+
+
+def _group(node: SceneNode) -> str | None:
+    """The cluster of a node: none for states, or their conveyor drifts down a staircase."""
+    return None if node.kind == "state" else node.group
+
+
+def _clusters(scene: Scene) -> list[tuple[str, str]]:
+    """Key and caption of each group that has members, in order of first appearance."""
+    captions = {panel.key: panel.label for panel in scene.panels}
+    keys = dict.fromkeys(_group(node) for node in scene.nodes)
+    return [(key, captions.get(key, key)) for key in keys if key is not None]
+
+
+def _write_nodes(
+    digraph: graphviz.Digraph, nodes: Iterable[SceneNode], names: dict[str, str], palette: Theme
+) -> None:
+    for node in nodes:
+        name = names[node.key]
+        digraph.node(name, id=name, **_node_attributes(node, _fitting_size(node), palette))
+
+
+def _fitting_size(node: SceneNode) -> Point:
+    """Width and height that hold the text of a node whose size nobody set for it."""
+    if node.shape == "point":
+        return node.size
+    lines = tuple(printable(line, NODE_LIMIT) for line in node.lines)
+    width, height = text_box(lines, NODE_TEXT)
+    # The largest rectangle inside an ellipse is 1/√2 of its width and height.
+    stretch = math.sqrt(2) if node.shape in ("ellipse", "circle") else 1.0
+    fitted = (width * stretch + 14, height * stretch + 10)
+    return (max(fitted),) * 2 if node.shape == "circle" else fitted
+
+
+def _write_automatic_edge(
+    digraph: graphviz.Digraph, name: str, edge: SceneEdge, names: dict[str, str], palette: Theme
+) -> None:
+    attributes = _edge_attributes(edge, palette)
+    if edge.labels:
+        # Spaces keep the text off the line beside it.
+        lines = [f" {quote(label.text)} " for label in edge.labels]
+        # Graphviz keeps a label clear of a line's middle, not of its width.
+        attributes["label"] = "\\n".join(lines + [" "] * (edge.width > 3))
+        attributes["fontcolor"] = palette.look(edge.labels[0].kind).small
+        attributes["fontsize"] = decimal(edge.labels[0].size)
+    digraph.edge(names[edge.source], names[edge.target], id=name, **attributes)
+
+
+# ---------------------------------------------------------------- attributes of both
+
+
+def _node_attributes(node: SceneNode, size: Point, palette: Theme) -> dict[str, str]:
+    look = palette.look("warning" if node.flagged else node.kind)
+    width, height = size
+    sizes = {"width": _inches(width), "height": _inches(height)}
+    if node.shape == "point":
+        return {"shape": "point", "color": look.edge, "fillcolor": look.edge, "label": "", **sizes}
+    shape, style = _form(node, look)
+    return {
+        "label": "\\n".join(quote(line, NODE_LIMIT) for line in node.lines),
+        "shape": shape,
+        "style": style,
+        "color": look.line,
+        "fillcolor": look.fill,
+        "fontcolor": look.text,
+        "fontsize": decimal(OPERATOR_TEXT if node.shape == "circle" else NODE_TEXT),
+        "penwidth": decimal(look.pen),
+        **sizes,
+    }
+
+
+def _form(node: SceneNode, look: Look) -> tuple[str, str]:
+    shape = "box" if node.shape == "folded" else node.shape
+    style = ["filled"]
+    if shape == "box" and look.rounded:
+        style.append("rounded")
+    if look.dashed or node.shape == "folded":
+        style.append("dashed")
+    return shape, ",".join(style)
+
+
+def _edge_attributes(edge: SceneEdge, palette: Theme) -> dict[str, str]:
+    # A head of 7 + w points keeps its shape from a hairline to a seven-point path.
+    return {
+        "color": palette.look(edge.kind).edge,
+        "penwidth": decimal(edge.width),
+        "arrowsize": decimal((7 + edge.width) / 10),
+        "dir": "forward" if edge.arrow else "none",
+    }
+
+
+def _place(point: Point) -> str:
+    return f"{decimal(point[0])},{decimal(point[1])}!"
+
+
+def _inches(points: float) -> str:
+    return f"{max(points, 0.5) / 72:.4f}"

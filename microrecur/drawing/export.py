@@ -1,0 +1,305 @@
+"""From Graphviz' SVG to files: cleaned by allow-list, drawn as PNG, written atomically.
+
+Nothing of an SVG survives that is not listed here, whoever wrote it: elements, attributes and the
+form of each attribute's value. Scripts, links, styles and event handlers have no entry.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.parsers import expat
+
+from microrecur.drawing.text_size import LINE_HEIGHT
+from microrecur.engine.errors import RenderError
+
+if TYPE_CHECKING:
+    from microrecur.drawing.drawing import Drawing
+
+FONT_FAMILY = "DejaVu Sans, Verdana, Segoe UI, Noto Sans, sans-serif"
+PIXEL_LIMIT = 64_000_000  # of one PNG
+
+_TAGS = {"svg", "g", "path", "polygon", "polyline", "ellipse", "circle", "rect", "line", "text"}
+_NUMBERS = re.compile(r"[-+0-9.,eE\s]*")
+_COLOUR = re.compile(r"#[0-9A-Fa-f]{3,8}|[A-Za-z]{3,24}")
+_ATTRIBUTES: dict[str, re.Pattern[str]] = {
+    **dict.fromkeys(
+        "x y x1 y1 x2 y2 cx cy r rx ry points viewBox font-size stroke-width stroke-dasharray "
+        "fill-opacity stroke-opacity".split(),
+        _NUMBERS,
+    ),
+    **dict.fromkeys(("width", "height"), re.compile(r"[0-9.]+(pt|px)?")),
+    **dict.fromkeys(("fill", "stroke"), _COLOUR),
+    "d": re.compile(r"[-+0-9.,eE\sMmLlHhVvCcSsQqTtAaZz]*"),
+    "transform": re.compile(r"((scale|rotate|translate)\([-+0-9.,eE\s]*\)\s*)*"),
+    "id": re.compile(r"[A-Za-z][A-Za-z0-9_-]*"),
+    "class": re.compile(r"graph|cluster|node|edge"),
+    "text-anchor": re.compile(r"start|middle|end"),
+    "font-weight": re.compile(r"bold|normal"),
+    "font-style": re.compile(r"italic|normal"),
+    "xml:space": re.compile(r"preserve"),
+}
+
+
+class _Cleaner:
+    """Builds an element tree out of the allowed part of an SVG while expat reads it."""
+
+    def __init__(self) -> None:
+        self.builder = ElementTree.TreeBuilder()
+        self.skipped = 0  # depth inside an element that is dropped with all it holds
+        self.open: list[str] = []
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if self.skipped or tag not in _TAGS:
+            self.skipped += 1
+            return
+        kept = {
+            name: value
+            for name, value in attributes.items()
+            if name in _ATTRIBUTES and _ATTRIBUTES[name].fullmatch(value)
+        }
+        self.builder.start(tag, kept)
+        self.open.append(tag)
+
+    def end(self, tag: str) -> None:
+        if self.skipped:
+            self.skipped -= 1
+            return
+        self.open.pop()
+        self.builder.end(tag)
+
+    def data(self, text: str) -> None:
+        if not self.skipped and self.open and self.open[-1] == "text":
+            # Graphviz before version 3 writes each space of a run as a no-break space.
+            self.builder.data(text.replace("\xa0", " "))
+
+
+def _refuse_doctype(name: str, system: str | None, public: str | None, internal: int) -> None:
+    if internal:
+        raise RenderError("refused an SVG that declares entities of its own")
+
+
+def _parse(svg: str) -> ElementTree.Element:
+    cleaner = _Cleaner()
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = cleaner.start
+    parser.EndElementHandler = cleaner.end
+    parser.CharacterDataHandler = cleaner.data
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    try:
+        parser.Parse(svg.encode(), True)
+        root = cleaner.builder.close()
+    except (expat.ExpatError, UnicodeEncodeError, AssertionError) as error:
+        raise RenderError(f"refused an SVG that is not well-formed: {error}") from error
+    if root is None or root.tag != "svg":
+        raise RenderError("refused an SVG whose root is not <svg>")
+    return root
+
+
+def clean(svg: str, *, prefix: str, title: str, description: str) -> str:
+    """An SVG with nothing in it but shapes and text, safe to show anywhere.
+
+    Parameters
+    ----------
+    svg : str
+        What an engine made.
+    prefix : str
+        Put before every id, so that two figures on one page do not share any.
+    title, description : str
+        For readers who hear the picture; any text.
+
+    Returns
+    -------
+    str
+        SVG with `role="img"`, `<title>` and `<desc>`, and a font family browsers can widen.
+
+    Raises
+    ------
+    RenderError
+        If it is not a well-formed SVG or declares entities.
+
+    Examples
+    --------
+    >>> hostile = '<svg onload="x()"><script>x()</script><g id="n0"/></svg>'
+    >>> safe = clean(hostile, prefix="fig", title="t", description="d")
+    >>> print(safe[safe.index("</desc>") :])
+    </desc><g id="fig-n0" /></svg>
+    """
+    root = _parse(svg)
+    for element in root.iter():
+        if "id" in element.attrib:
+            element.set("id", f"{prefix}-{element.get('id')}")
+        for paint in ("fill", "stroke"):
+            if element.get(paint) == "transparent":  # as Graphviz 2 writes what 16 calls none
+                element.set(paint, "none")
+        if element.tag == "text":
+            element.set("font-family", FONT_FAMILY)
+        if element.tag == "g":
+            _space_lines(element)
+    attributes = {
+        "xmlns": "http://www.w3.org/2000/svg",
+        **root.attrib,
+        "role": "img",
+        "aria-labelledby": f"{prefix}-title {prefix}-desc",
+    }
+    root.attrib.clear()
+    root.attrib.update(attributes)
+    for place, (tag, text) in enumerate((("title", title), ("desc", description))):
+        element = ElementTree.Element(tag, {"id": f"{prefix}-{tag}"})
+        element.text = text
+        root.insert(place, element)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _space_lines(group: ElementTree.Element) -> None:
+    """Lines of one label at 1.2 of the text size about their middle: the engines differ here."""
+    lines = [e for e in group if e.tag == "text" and "y" in e.attrib and "font-size" in e.attrib]
+    if len(lines) < 2:
+        return
+    middle = sum(float(line.get("y", "0")) for line in lines) / len(lines)
+    for k, line in enumerate(lines):
+        step = LINE_HEIGHT * float(line.get("font-size", "0"))
+        line.set("y", f"{middle + (k - (len(lines) - 1) / 2) * step:.2f}")
+
+
+def smallest_text_px(svg: str, width: float = 1100.0) -> float:
+    """The smallest text of an SVG, in pixels, when the figure is shown `width` pixels wide.
+
+    Returns
+    -------
+    float
+        Infinity where there is no text.
+
+    Examples
+    --------
+    >>> smallest_text_px('<svg viewBox="0 0 2200 9"><text font-size="20">a</text></svg>')
+    10.0
+    """
+    root = _parse(svg)
+    shown = float(root.get("viewBox", "0 0 1 1").replace(",", " ").split()[2])
+    sizes = (float(text.get("font-size", "16")) for text in root.iter("text"))
+    return min(sizes, default=float("inf")) * width / shown
+
+
+@cache
+def font_file() -> str:
+    """DejaVu Sans, as matplotlib ships it, found without importing matplotlib."""
+    from importlib.util import find_spec
+
+    spec = find_spec("matplotlib")
+    folder = Path(spec.origin).parent if spec is not None and spec.origin else None
+    path = folder / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf" if folder else None
+    if path is None or not path.exists():
+        # Without a font resvg leaves the text out and says nothing.
+        raise RenderError("a PNG needs the font DejaVu Sans of matplotlib: pip install matplotlib")
+    return str(path)
+
+
+def to_png(svg: str, scale: float = 1.0, background: str | None = None) -> bytes:
+    """A cleaned SVG as PNG; at scale 1 a point (1/72 inch) is 4/3 pixels, as in a browser.
+
+    Raises
+    ------
+    RenderError
+        If resvg-py is missing or refuses the picture, or the picture would not fit in memory.
+    ValueError
+        For a scale that is not a positive number.
+    """
+    if not 0 < scale < float("inf"):
+        raise ValueError(f"scale={scale!r}: a PNG is scaled by a positive number")
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise RenderError(
+            "a PNG needs resvg-py: pip install resvg-py; .svg works without"
+        ) from error
+    _, _, width, height = map(float, _parse(svg).get("viewBox", "0 0 1 1").split())
+    pixels = width * height * (scale * 4 / 3) ** 2
+    if pixels > PIXEL_LIMIT:
+        raise RenderError(
+            f"the PNG would have {pixels / 1e6:,.0f} million pixels, more than "
+            f"{PIXEL_LIMIT // 10**6}; take a smaller scale=, or save it as .svg"
+        )
+    try:
+        png = resvg_py.svg_to_bytes(
+            svg_string=svg,
+            dpi=96.0,
+            zoom=scale,
+            background=background,  # or the last row and column are half transparent
+            font_files=[font_file()],
+            skip_system_fonts=True,
+            font_family="DejaVu Sans",
+            sans_serif_family="DejaVu Sans",
+        )
+    except ValueError as error:
+        raise RenderError(f"resvg cannot draw this SVG: {error}") from error
+    return bytes(png)
+
+
+# What `Drawing.save` writes, by file ending: add a line to write another format.
+WRITERS: dict[str, Callable[[Drawing, float], bytes]] = {
+    ".svg": lambda drawing, scale: drawing.svg().encode(),
+    ".png": lambda drawing, scale: drawing.png(scale),
+    ".dot": lambda drawing, scale: drawing.source.encode(),
+}
+
+
+def save(drawing: Drawing, path: str | os.PathLike[str], scale: float = 1.0) -> Path:
+    """Write a drawing as the file's ending says; a file there is replaced whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        For an ending nothing writes; the message lists those that work.
+    RenderError
+        If the picture cannot be made.
+    OSError
+        If the folder cannot be made or written to; the message names it.
+    """
+    target = Path(path)
+    write = WRITERS.get(target.suffix.lower())
+    if write is None:
+        raise ValueError(
+            f"cannot save {str(target)!r}: the ending {target.suffix!r} is not supported; "
+            f"supported: {', '.join(WRITERS)}"
+        )
+    write_atomically(target, write(drawing, scale))
+    return target
+
+
+def write_atomically(target: Path, content: bytes) -> None:
+    """Write to a temporary file in the same folder, then rename: readers see the old or the new."""
+    folder = target.parent
+    temporary = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{target.stem[:20]}-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, _mode(target))
+        os.replace(temporary, target)
+        temporary = None
+    except OSError as error:
+        raise type(error)(
+            error.errno,
+            f"cannot write {target.name!r} in the folder {str(folder)!r} ({error.strerror}); "
+            "choose a folder you may write to, or change its permissions",
+        ) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _mode(target: Path) -> int:
+    """The permissions the file has, or those a new file gets: mkstemp's are for its owner alone."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
