@@ -28,6 +28,7 @@ check: $(VENV)/.test ## lint, format, types, and the examples in the docstrings
 	$(BIN)/python -m pytest --doctest-modules microrecur
 
 lessons: $(VENV)/.lessons ## open the lessons in JupyterLab
+	@ls lessons/*.ipynb >/dev/null 2>&1 || { echo "make lessons: lessons/ holds no notebook yet" >&2; exit 1; }
 	@$(BIN)/jupyter lab lessons
 
 bench: $(VENV)/.test ## time microrecur beside its peers
