@@ -16,7 +16,6 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 NO_SKIPS = "MICRORECUR_NO_SKIPS"
 NEEDS = {
-    "torch": (lambda: find_spec("torch"), "PyTorch is not installed: pip install torch"),
     "graphviz": (lambda: shutil.which("dot"), "no `dot` on PATH: install Graphviz"),
     "browser": (lambda: shutil.which("chromium"), "no `chromium` on PATH: install Chromium"),
 }
