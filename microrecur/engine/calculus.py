@@ -1,7 +1,8 @@
-"""Calculus on a recorded graph: reverse mode, forward mode, Jacobian and Hessian, all from the cards' one rule.
+"""Calculus on a recorded graph: both modes, Jacobian and Hessian, all from the cards' one rule.
 
-Reverse mode walks the ancestry from the youngest to the oldest, handing each op's cotangent to its inputs. On arrays
-that gives numbers (`backward`, `vjp`); on tensors it records the gradient as a graph (`grad`), to differentiate again.
+Reverse mode walks the ancestry from the youngest to the oldest, handing each op's cotangent to its
+inputs. On arrays that gives numbers (`backward`, `vjp`); on tensors it records the gradient as a
+graph (`grad`), to differentiate again.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def _sweep(
     for node in reversed(nodes):
         if node.op is None or node not in wanted:
             continue
-        # What is not asked for is let go as soon as it has been handed on: memory stays that of the front.
+        # What is not asked for is let go as soon as it has been handed on: memory stays that of the
+        # front.
         g = cotangents.get(node) if node in keep else cotangents.pop(node, None)
         if g is None:
             continue
@@ -122,8 +124,8 @@ def _seed(y: Tensor, seed: Seed, asked: str) -> np.ndarray:
     if seed is None:
         if y.size != 1:
             raise ShapeError(
-                f"{asked}: {y._label()} has shape {y.shape}, {y.size} numbers, so there is no single "
-                f"gradient; reduce it first (y.sum()), or pass a gradient of shape {y.shape}"
+                f"{asked}: {y._label()} has shape {y.shape}, {y.size} numbers, so there is no "
+                f"single gradient; reduce it first (y.sum()), or pass a gradient of shape {y.shape}"
             )
         return np.ones(y.shape, y.dtype)
     given = np.asarray(seed._data if isinstance(seed, Tensor) else seed, dtype=y.dtype)
@@ -137,8 +139,8 @@ def _seed(y: Tensor, seed: Seed, asked: str) -> np.ndarray:
 def backward(y: Tensor, gradient: Seed = None) -> None:
     """Bring ∂y/∂leaf to the `.grad` of every leaf that requires it.
 
-    Leaves accumulate over calls (as torch); named intermediates have theirs overwritten, so a second call leaves no
-    half-sums behind.
+    Leaves accumulate over calls (as torch); named intermediates have theirs overwritten, so a
+    second call leaves no half-sums behind.
 
     Parameters
     ----------
@@ -159,8 +161,8 @@ def backward(y: Tensor, gradient: Seed = None) -> None:
     seed = _seed(y, gradient, "backward()")
     if not y.requires_grad:
         raise RuntimeError(
-            f"backward(): {y._label()} was computed from nothing that requires a gradient; make a leaf "
-            "with tensor(..., requires_grad=True), and compute outside no_grad()"
+            f"backward(): {y._label()} was computed from nothing that requires a gradient; make a "
+            "leaf with tensor(..., requires_grad=True), and compute outside no_grad()"
         )
     nodes = ancestry([y])
     wanted = {node for node in nodes if node.requires_grad}
@@ -227,40 +229,52 @@ def grad(y: Tensor, xs: Tensor | Sequence[Tensor], seed: Seed = None) -> Tensor 
     return gradients[0] if isinstance(xs, Tensor) else gradients
 
 
-def vjp(y: Tensor, xs: Sequence[Tensor], seed: Seed = None) -> list[np.ndarray]:
+@overload
+def vjp(y: Tensor, xs: Tensor, seed: Seed = None) -> np.ndarray: ...
+@overload
+def vjp(y: Tensor, xs: Sequence[Tensor], seed: Seed = None) -> list[np.ndarray]: ...
+
+
+def vjp(
+    y: Tensor, xs: Tensor | Sequence[Tensor], seed: Seed = None
+) -> np.ndarray | list[np.ndarray]:
     """Return vᵀ·∂y/∂x of each x as plain arrays; nothing is recorded and no `.grad` is touched.
 
     Parameters
     ----------
     y : Tensor
         What to differentiate.
-    xs : sequence of Tensor
+    xs : Tensor or sequence of Tensor
         Leaves or intermediates.
     seed : array_like, optional
         v, of y's shape; ones when y is one number.
 
     Returns
     -------
-    list of ndarray
+    ndarray or list of ndarray
         Each of its x's shape; zeros where y does not depend on x.
     """
     start = _seed(y, seed, "vjp()")
+    many = [xs] if isinstance(xs, Tensor) else list(xs)
     nodes = ancestry([y])
-    cotangents = _sweep(nodes, _dependents(nodes, xs), set(xs), y, start, recorded=False)
-    return [np.array(cotangents.get(x, np.zeros(x.shape, x.dtype))) for x in xs]
+    cotangents = _sweep(nodes, _dependents(nodes, many), set(many), y, start, recorded=False)
+    found = [np.array(cotangents.get(x, np.zeros(x.shape, x.dtype))) for x in many]
+    return found[0] if isinstance(xs, Tensor) else found
 
 
-def jvp(y: Tensor, xs: Sequence[Tensor], tangents: Sequence[ArrayLike]) -> np.ndarray:
+def jvp(
+    y: Tensor, xs: Tensor | Sequence[Tensor], tangents: ArrayLike | Sequence[ArrayLike]
+) -> np.ndarray:
     """Return ∂y/∂x · t, summed over the xs, in one sweep forward.
 
     Parameters
     ----------
     y : Tensor
         What to differentiate.
-    xs : sequence of Tensor
+    xs : Tensor or sequence of Tensor
         Leaves or intermediates.
-    tangents : sequence of array_like
-        One direction per x, of its shape.
+    tangents : array_like or sequence of array_like
+        A direction of its shape for each x.
 
     Returns
     -------
@@ -275,7 +289,8 @@ def jvp(y: Tensor, xs: Sequence[Tensor], tangents: Sequence[ArrayLike]) -> np.nd
     array([2., 0.])
     """
     moving: dict[Tensor, Any] = {}
-    for x, t in zip(xs, tangents, strict=True):
+    given: Any = ([xs], [tangents]) if isinstance(xs, Tensor) else (xs, tangents)
+    for x, t in zip(*given, strict=True):
         direction = np.asarray(t, dtype=x.dtype)
         if direction.shape != x.shape:
             raise ShapeError(
@@ -283,7 +298,7 @@ def jvp(y: Tensor, xs: Sequence[Tensor], tangents: Sequence[ArrayLike]) -> np.nd
             )
         moving[x] = moving[x] + direction if x in moving else direction
     nodes = ancestry([y])
-    wanted = _dependents(nodes, xs)
+    wanted = _dependents(nodes, list(moving))
     for node in nodes:
         if node in moving or node not in wanted or node.op is None:
             continue
@@ -291,10 +306,8 @@ def jvp(y: Tensor, xs: Sequence[Tensor], tangents: Sequence[ArrayLike]) -> np.nd
         t = node.op.push([moving.get(x) for x in node.inputs], node._data, arrays, node.static)
         if t is not None:
             moving[node] = t
-    t = moving.get(y)
-    return (
-        np.zeros(y.shape, y.dtype) if t is None else np.array(np.broadcast_to(t, y.shape), y.dtype)
-    )
+    found: Any = moving.get(y, 0.0)
+    return np.array(np.broadcast_to(found, y.shape), y.dtype)
 
 
 def jacobian(y: Tensor, x: Tensor) -> np.ndarray:

@@ -25,9 +25,9 @@ def gradcheck(
 ) -> bool:
     """Check the derivatives of f at the inputs against central differences (f(x+ε) − f(x−ε)) / 2ε.
 
-    Every entry of every input that requires a gradient is moved in turn (of every floating-point input, when none
-    requires one). A result of several numbers is contracted with fixed pseudo-random weights, so no entry can hide
-    behind another.
+    Every entry of every input that requires a gradient is moved in turn (of every floating-point
+    input, when none requires one). A result of several numbers is contracted with fixed pseudo-
+    random weights, so no entry can hide behind another.
 
     Parameters
     ----------
@@ -67,6 +67,8 @@ def gradcheck(
 
 def _weights(shape: tuple[int, ...]) -> np.ndarray:
     """Fixed weights of no special pattern: a sum of entries must not cancel by chance."""
+    if np.prod(shape) == 1:
+        return np.ones(shape)  # one number: the message then shows its own derivative
     return np.random.default_rng(20).uniform(0.5, 1.5, shape)
 
 
@@ -114,7 +116,7 @@ def _differences(
 def _central(
     f: Function, leaves: Sequence[Tensor], k: int, index: tuple[int, ...], eps: float
 ) -> float:
-    """(f(x + ε) − f(x − ε)) / 2ε in one entry of one input; the leaves themselves stay as they are."""
+    """(f(x + ε) − f(x − ε)) / 2ε in one entry of one input; the leaves stay as they are."""
     ends = []
     for step in (eps, -eps):
         moved = leaves[k].numpy()

@@ -1,25 +1,35 @@
 """THE table of ops: each declared once, on a card; the only place to add one.
 
-A derivative is written in the ops of this very table, so the same line gives numbers on arrays and a graph on tensors.
+A derivative is written in the ops of this very table, so the same line gives numbers on arrays and
+a graph on tensors.
 """
 
 from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microrecur.engine.primitive import (
-    Elementwise,
+from microrecur.engine import kernels
+from microrecur.engine.intervals import (
     Interval,
-    Linear,
-    Primitive,
     between,
+    corners,
+    even,
+    flip,
+    hull,
     increasing,
+    power_of,
+    quotient,
+    same,
+    times,
 )
+from microrecur.engine.primitive import Elementwise, Linear, Primitive, Selection
 from microrecur.engine.tensor import Tensor
 
 INF = math.inf
@@ -31,116 +41,7 @@ def _card(card: Any) -> Any:
     return card
 
 
-# -- forward functions that NumPy does not have ------------------------------------------------------------------------
-
-
-def _stable_sigmoid(x: np.ndarray) -> np.ndarray:
-    # e is e^(-|x|) ≤ 1, so neither side overflows.
-    e = np.exp(-np.abs(x))
-    return np.where(np.less(x, 0), e, 1.0) / (1 + e)
-
-
-def _sech2(x: np.ndarray) -> np.ndarray:
-    # cosh overflows past 710 (float32: 88), where sech² has long been below the smallest normal number.
-    limit = 88.0 if getattr(x, "dtype", None) == np.float32 else 710.0
-    r = 1 / np.cosh(np.minimum(np.abs(x), limit))
-    return r * r
-
-
-def _softplus(x: np.ndarray) -> np.ndarray:
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-
-
-def _matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    if (
-        np.ndim(a) == 0 or np.ndim(b) == 0
-    ):  # one number times anything, so that one-number cells read alike
-        return np.multiply(a, b)
-    return np.matmul(a, b)
-
-
-def _scatter(g: np.ndarray, *, index: Any, shape: tuple[int, ...]) -> np.ndarray:
-    out = np.zeros(shape, np.asarray(g).dtype)
-    if _is_basic(index):
-        out[index] = g
-    else:
-        np.add.at(out, index, g)  # an index that repeats gathers every one of its contributions
-    return out
-
-
-def _is_basic(index: Any) -> bool:
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(isinstance(p, (int, np.integer, slice)) or p is None or p is Ellipsis for p in parts)
-
-
-# -- ranges: interval arithmetic ---------------------------------------------------------------------------------------
-
-
-def _corners(f: Callable[[float, float], float]) -> Callable[..., Interval]:
-    """The range of a function monotone in each of two operands: its least and greatest corner."""
-
-    def of(a: Interval, b: Interval) -> Interval:
-        values = [f(x, y) for x in a for y in b]
-        return Interval(min_number(values), max_number(values))
-
-    return of
-
-
-def min_number(values: Sequence[float]) -> float:
-    """The least of the values."""
-    return builtins.min(values)
-
-
-def max_number(values: Sequence[float]) -> float:
-    """The greatest of the values."""
-    return builtins.max(values)
-
-
-def _product(x: float, y: float) -> float:
-    return 0.0 if x == 0 or y == 0 else x * y  # 0·∞ is 0 here: a bound times what is zero
-
-
-def _quotient(a: Interval, b: Interval) -> Interval:
-    if b.lo <= 0 <= b.hi:
-        return Interval(-INF, INF)
-    return TABLE["mul"].range(a, Interval(1 / b.hi, 1 / b.lo))  # type: ignore[misc]
-
-
-def _even(f: Callable[[float], float]) -> Callable[[Interval], Interval]:
-    """The range of an even function that grows away from 0."""
-
-    def of(x: Interval) -> Interval:
-        ends = (f(abs_number(x.lo)), f(abs_number(x.hi)))
-        low = f(0.0) if x.lo <= 0 <= x.hi else builtins.min(ends)
-        return Interval(low, builtins.max(ends))
-
-    return of
-
-
-abs_number = builtins.abs
-
-
-def _pow_range(x: Interval, *, p: float) -> Interval:
-    if p > 0 and p == int(p) and int(p) % 2 == 0:
-        return _even(lambda v: v**p)(x)
-    if p > 0 and (p == int(p) or x.lo >= 0):
-        return Interval(x.lo**p, x.hi**p)
-    return Interval(-INF, INF)
-
-
-def _flip(x: Interval) -> Interval:
-    return Interval(-x.hi, -x.lo)
-
-
-def _hull(*xs: Interval, **static: Any) -> Interval:
-    return Interval(builtins.min(x.lo for x in xs), builtins.max(x.hi for x in xs))
-
-
-def _same(x: Interval, **static: Any) -> Interval:
-    return x
-
-
-# -- the elementwise cards ---------------------------------------------------------------------------------------------
+# -- the elementwise cards -------------------------------------------------------------------------
 # fmt: off
 add = _card(Elementwise(
     name="add", symbol="+", latex="#1 + #2", kind="pass",
@@ -158,32 +59,31 @@ mul = _card(Elementwise(
     name="mul", symbol="⊙", latex=r"#1 \odot #2", kind="product",
     forward=np.multiply, numpy=(np.multiply,), methods=("__mul__", "__rmul__"),
     partials=(lambda y, a, b: b, lambda y, a, b: a),
-    domain=((-INF, INF),) * 2, slope=(None, None), range=_corners(_product),
+    domain=((-INF, INF),) * 2, slope=(None, None), range=corners(times),
 ))
 div = _card(Elementwise(
     name="div", symbol="÷", latex=r"\frac{#1}{#2}", kind="other",
     forward=np.true_divide, numpy=(np.true_divide,), methods=("__truediv__", "__rtruediv__"),
     partials=(lambda y, a, b: 1 / b, lambda y, a, b: -y / b),
-    domain=((-INF, INF), (0.5, INF)), slope=(None, None), range=_quotient,
+    domain=((-INF, INF), (0.5, INF)), slope=(None, None), range=quotient,
 ))
 neg = _card(Elementwise(
     name="neg", symbol="−", latex="-#1", kind="pass",
     forward=np.negative, numpy=(np.negative,), methods=("__neg__",),
     partials=(-1,),
-    slope=(1,), range=_flip,
+    slope=(1,), range=flip,
 ))
 power = _card(Elementwise(
     name="power", symbol="pow", latex="#1^{#2}", kind="other",
     forward=np.power,
-    partials=(lambda y, a, b: where(equal(b, 0.0), 0.0, b * a ** where(equal(b, 0.0), 1.0, b - 1)),
-              lambda y, a, b: where(greater(a, 0.0), y * log(where(greater(a, 0.0), a, 1.0)), y * 0.0)),
+    partials=(lambda y, a, b: _power_base(a, b), lambda y, a, b: _power_exponent(y, a, b)),
     domain=((0.0, INF), (-INF, INF)), slope=(None, None),
 ))
 pow_number = _card(Elementwise(
     name="pow", symbol="pow", latex="#1^{p}", kind="other",
-    forward=lambda x, *, p: np.square(x) if p == 2 else np.power(x, p),
+    forward=kernels.power,
     partials=(lambda y, x, *, p: 0.0 if p == 0 else p * pow(x, p - 1),),
-    domain=((0.0, INF),), slope=(None,), range=_pow_range,
+    domain=((0.0, INF),), slope=(None,), range=power_of,
 ))
 exp = _card(Elementwise(
     name="exp", symbol="exp", latex="e^{#1}", kind="other",
@@ -213,7 +113,7 @@ abs = _card(Elementwise(
     name="abs", symbol="|·|", latex="|#1|", kind="other",
     forward=np.abs, numpy=(np.abs,), methods=("__abs__", "abs"),
     partials=(lambda y, x: sign(x),),
-    slope=(1,), range=_even(lambda v: v),
+    slope=(1,), range=even(lambda v: v),
 ))
 sign = _card(Elementwise(
     name="sign", symbol="sign", latex=r"\operatorname{sign}(#1)", kind="other",
@@ -223,13 +123,13 @@ sign = _card(Elementwise(
 ))
 sech2 = _card(Elementwise(
     name="sech2", symbol="sech²", latex=r"\operatorname{sech}^2(#1)", kind="other",
-    forward=_sech2,
+    forward=kernels.sech2,
     partials=(lambda y, x: -2 * y * tanh(x),),
     slope=(4 / math.sqrt(27),), range=between(0, 1),           # sup at tanh² x = 1/3
 ))
 sigmoid = _card(Elementwise(
     name="sigmoid", symbol="σ", latex=r"\sigma(#1)", kind="gate slope",
-    forward=_stable_sigmoid, methods=("sigmoid",),
+    forward=kernels.sigmoid, methods=("sigmoid",),
     partials=(lambda y, x: sech2(x / 2) / 4,),                 # σ(1−σ), exact in saturation too
     slope=(1 / 4,), range=between(0, 1),                       # sup at x = 0
 ))
@@ -247,9 +147,9 @@ relu = _card(Elementwise(
 ))
 softplus = _card(Elementwise(
     name="softplus", symbol="softplus", latex=r"\operatorname{softplus}(#1)", kind="other",
-    forward=_softplus, methods=("softplus",),
+    forward=kernels.softplus, methods=("softplus",),
     partials=(lambda y, x: sigmoid(x),),
-    slope=(1,), range=increasing(_softplus),                   # sup as x → ∞
+    slope=(1,), range=increasing(kernels.softplus),                   # sup as x → ∞
 ))
 sin = _card(Elementwise(
     name="sin", symbol="sin", latex=r"\sin(#1)", kind="other",
@@ -268,21 +168,20 @@ maximum = _card(Elementwise(
     forward=np.maximum, numpy=(np.maximum,),
     partials=(lambda y, a, b: _won(greater(a, b), equal(a, b)),  # a tie gives each a half, as torch
               lambda y, a, b: _won(less(a, b), equal(a, b))),
-    domain=((-INF, INF),) * 2, slope=(1, 1), range=_corners(builtins.max),
+    domain=((-INF, INF),) * 2, slope=(1, 1), range=corners(builtins.max),
 ))
 minimum = _card(Elementwise(
     name="minimum", symbol="min", latex=r"\min(#1, #2)", kind="other",
     forward=np.minimum, numpy=(np.minimum,),
     partials=(lambda y, a, b: _won(less(a, b), equal(a, b)),
               lambda y, a, b: _won(greater(a, b), equal(a, b))),
-    domain=((-INF, INF),) * 2, slope=(1, 1), range=_corners(builtins.min),
+    domain=((-INF, INF),) * 2, slope=(1, 1), range=corners(builtins.min),
 ))
 clip_between = _card(Elementwise(
     name="clip", symbol="clip", latex=r"\operatorname{clip}(#1)", kind="other",
     forward=lambda x, *, lo, hi: np.clip(x, lo, hi),
-    partials=(lambda y, x, *, lo, hi: greater_equal(x, lo) * less_equal(x, hi),),  # 1 on the ends, as torch
-    slope=(1,), range=lambda x, *, lo, hi: Interval(builtins.min(builtins.max(x.lo, lo), hi),
-                                                    builtins.min(builtins.max(x.hi, lo), hi)),
+    partials=(lambda y, x, *, lo, hi: greater_equal(x, lo) * less_equal(x, hi),),   # 1 on the ends
+    slope=(1,), range=lambda x, *, lo, hi: Interval(*np.clip(x, lo, hi).tolist()),
 ))
 
 
@@ -301,16 +200,18 @@ greater_equal = _comparison("greater_equal", "≥", r"\geq", np.greater_equal, (
 equal         = _comparison("equal",         "=", "=",     np.equal)
 
 
-# -- the linear cards --------------------------------------------------------------------------------------------------
+# -- the linear cards ------------------------------------------------------------------------------
 where = _card(Linear(
     name="where", symbol="where", latex=r"\operatorname{where}(#1, #2, #3)", kind="pass",
     forward=np.where, numpy=(np.where,),
     transposes=(None, lambda g, m, a, b: where(m, g, 0.0), lambda g, m, a, b: where(m, 0.0, g)),
-    domain=((0, 1), (-INF, INF), (-INF, INF)), slope=(None, 1, 1), range=lambda m, a, b: _hull(a, b),
+    domain=((0, 1), (-INF, INF), (-INF, INF)), slope=(None, 1, 1),
+    range=lambda m, a, b: hull(a, b),
 ))
 matmul = _card(Linear(
     name="matmul", symbol="@", latex="#1 #2", kind="weight",
-    forward=_matmul, numpy=(np.matmul, np.dot), methods=("__matmul__", "__rmatmul__", "dot"), jointly=False,
+    forward=kernels.matmul, jointly=False,
+    numpy=(np.matmul,), methods=("__matmul__", "__rmatmul__", "dot"),
     transposes=(lambda g, a, b: _matmul_left(g, a, b), lambda g, a, b: _matmul_right(g, a, b)),
     domain=((-INF, INF),) * 2, slope=(None, None),
 ))
@@ -322,45 +223,65 @@ summed = _card(Linear(
 reshaped = _card(Linear(
     name="reshape", symbol="reshape", latex="#1", kind="pass",
     forward=lambda x, *, shape: np.reshape(x, shape),
-    transposes=(lambda g, x, *, shape: reshape(g, np.shape(x)),), slope=(1,), range=_same,
+    transposes=(lambda g, x, *, shape: reshape(g, np.shape(x)),), slope=(1,), range=same,
 ))
 transposed = _card(Linear(
     name="transpose", symbol="ᵀ", latex=r"#1^{\top}", kind="pass",
     forward=lambda x, *, axes: np.transpose(x, axes),
-    transposes=(lambda g, x, *, axes: transpose(g, tuple(int(k) for k in np.argsort(axes))),), slope=(1,), range=_same,
+    transposes=(lambda g, x, *, axes: transpose(g, np.argsort(axes).tolist()),),
+    slope=(1,), range=same,
 ))
 broadcasted = _card(Linear(
     name="broadcast_to", symbol="broadcast", latex="#1", kind="reduction",
     forward=lambda x, *, shape: np.broadcast_to(x, shape),
-    transposes=(lambda g, x, *, shape: g,), slope=(None,), range=_same,   # the engine undoes broadcasting
+    transposes=(lambda g, x, *, shape: g,), slope=(None,), range=same,
 ))
 concatenated = _card(Linear(
     name="concatenate", symbol="concat", latex="[#*]", kind="pass",
     forward=lambda *xs, axis: np.concatenate(xs, axis=axis),
-    transposes=lambda k, g, *xs, axis: _part(g, xs, k, axis), slope=(1,), range=_hull,
+    transposes=lambda k, g, *xs, axis: _part(g, xs, k, axis), slope=(1,), range=hull,
 ))
 stacked = _card(Linear(
     name="stack", symbol="stack", latex="[#*]", kind="pass",
     forward=lambda *xs, axis: np.stack(xs, axis=axis),
-    transposes=lambda k, g, *xs, axis: g[_along(axis, np.ndim(g), k)], slope=(1,), range=_hull,
+    transposes=lambda k, g, *xs, axis: g[_along(axis, np.ndim(g), k)], slope=(1,), range=hull,
 ))
 getitem = _card(Linear(
     name="getitem", symbol="[ ]", latex="#1", kind="pass",
     forward=lambda x, *, index: x[index],
-    transposes=(lambda g, x, *, index: scatter(g, index=index, shape=np.shape(x)),), slope=(1,), range=_same,
+    transposes=(lambda g, x, *, index: scatter(g, index=index, shape=np.shape(x)),),
+    slope=(1,), range=same,
 ))
 scatter = _card(Linear(
     name="scatter", symbol="scatter", latex="#1", kind="pass",
-    forward=_scatter,
+    forward=kernels.scatter,
     transposes=(lambda g, x, *, index, shape: g[index],), slope=(1,),
-    range=None,
 ))
 cast = _card(Linear(
     name="cast", symbol="cast", latex="#1", kind="pass",
     forward=lambda x, *, dtype: np.asarray(x).astype(dtype),
-    transposes=(lambda g, x, *, dtype: cast(g, dtype=x.dtype),), slope=(1,), range=_same,
+    transposes=(lambda g, x, *, dtype: cast(g, dtype=x.dtype),), slope=(1,), range=same,
+))
+greatest = _card(Selection(
+    name="max", symbol="max", latex=r"\max #1", kind="reduction",
+    forward=lambda x, *, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
+    weights=lambda x, *, axis, keepdims: kernels.share_of_greatest(x, axis),
+    gather=lambda t, x, *, axis, keepdims: sum(t, axis, keepdims),
+    spread=lambda g, x, *, axis, keepdims: _spread(g, x, axis, keepdims), range=same,
 ))
 # fmt: on
+
+
+def _power_base(a: Any, b: Any) -> Any:
+    """b·a^(b−1); exactly 0 where b is 0, also at a = 0."""
+    constant = equal(b, 0.0)
+    return where(constant, 0.0, b * power(a, where(constant, 1.0, b - 1)))
+
+
+def _power_exponent(y: Any, a: Any, b: Any) -> Any:
+    """a^b·log a; 0 where a is 0, as torch."""
+    positive = greater(a, 0.0)
+    return where(positive, y * log(where(positive, a, 1.0)), 0.0)
 
 
 def _won(ahead: Any, tied: Any) -> Any:
@@ -401,7 +322,7 @@ def _column(v: Any) -> Any:
 
 def _along(axis: int, ndim: int, index: Any) -> tuple[Any, ...]:
     """The index that picks along one axis and takes all of the others."""
-    return (slice(None),) * (axis % ndim) + (index,)
+    return (slice(None),) * normalize_axis_index(axis, ndim) + (index,)
 
 
 def _part(g: Any, xs: Sequence[Any], k: int, axis: int) -> Any:
@@ -418,7 +339,7 @@ def _spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     return broadcast_to(g, np.shape(x))
 
 
-# -- the functions people call, where they differ from their card ------------------------------------------------------
+# -- the functions people call, where they differ from their card ----------------------------------
 
 
 def pow(x: Any, p: Any) -> Any:
@@ -428,8 +349,11 @@ def pow(x: Any, p: Any) -> Any:
     return power(x, p)
 
 
-def clip(x: Any, lo: float = -INF, hi: float = INF) -> Any:
+def clip(x: Any, lo: Any = None, hi: Any = None) -> Any:
     """Limit each entry to lo ≤ entry ≤ hi; the slope is 1 on the ends (as torch)."""
+    if isinstance(lo, (Tensor, np.ndarray)) or isinstance(hi, (Tensor, np.ndarray)):
+        above = x if lo is None else maximum(x, lo)
+        return above if hi is None else minimum(above, hi)
     return clip_between(x, lo=-INF if lo is None else lo, hi=INF if hi is None else hi)
 
 
@@ -445,20 +369,16 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the greatest entry over the axes; entries that tie share the gradient (as torch.amax)."""
-    values = np.asarray(_numbers(x))
-    top = values.max(axis=_as_axes(axis), keepdims=True)
-    chosen = np.equal(values, top) | np.isnan(values)
-    ties = chosen.sum(axis=_as_axes(axis), keepdims=keepdims)
-    total = sum(where(chosen, x, 0.0), axis, keepdims)
-    return total if np.all(ties == 1) else total / ties.astype(values.dtype)
+    """Return the greatest entry over the axes; ties share the gradient (as torch.amax)."""
+    return greatest(x, axis=_as_axes(axis), keepdims=keepdims)
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return log Σ exp(x) over the axes, without overflow."""
     shift = _shift(x, axis)
-    total = log(sum(exp(x - shift), axis, keepdims=True)) + shift
-    return total if keepdims else reshape(total, np.shape(np.sum(_numbers(x), axis=_as_axes(axis))))
+    with np.errstate(divide="ignore"):  # where every entry is −∞, so is the result
+        total = log(sum(exp(x - shift), axis, keepdims=True)) + shift
+    return total if keepdims else reshape(total, np.sum(shift, axis=_as_axes(axis)).shape)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -474,7 +394,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
 
 def _shift(x: Any, axis: Any) -> np.ndarray:
-    """The greatest entry, held fixed: it moves the numbers, not the function. Infinite ones stay."""
+    """The greatest entry, held fixed: it moves the numbers, not the function."""
     top = _numbers(x).max(axis=_as_axes(axis), keepdims=True)
     return np.where(np.isfinite(top), top, np.zeros((), top.dtype))
 
@@ -492,7 +412,7 @@ def reshape(x: Any, *shape: Any) -> Any:
 def transpose(x: Any, *axes: Any) -> Any:
     """Return the tensor with its axes in another order; reversed when none is given."""
     order = _as_shape(axes) if axes and axes[0] is not None else tuple(range(np.ndim(x)))[::-1]
-    return transposed(x, axes=tuple(a % np.ndim(x) for a in order))
+    return transposed(x, axes=normalize_axis_tuple(order, np.ndim(x)))
 
 
 def swapaxes(x: Any, a: int, b: int) -> Any:
@@ -527,9 +447,7 @@ def split(x: Any, parts: int | Sequence[int], axis: int = 0) -> list[Any]:
             )
         parts = range(length // parts, length, length // parts)
     edges = [0, *parts, length]
-    return [
-        x[_along(axis, np.ndim(x), slice(a, b))] for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    return [x[_along(axis, np.ndim(x), slice(a, b))] for a, b in pairwise(edges)]
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
@@ -544,7 +462,9 @@ def _numbers(x: Any) -> Any:
 
 
 def _as_axes(axis: Any) -> Any:
-    return axis if axis is None or isinstance(axis, int) else tuple(axis)
+    if axis is None or isinstance(axis, (int, np.integer)):
+        return None if axis is None else int(axis)
+    return tuple(int(a) for a in axis)
 
 
 def _as_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
@@ -555,105 +475,10 @@ def _as_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     )
 
 
-# -- the public names, the methods of Tensor, and NumPy's functions on tensors -----------------------------------------
-
+# What `import microrecur as mr` offers as mr.NAME.
 PUBLIC = (
-    "abs add broadcast_to clip concatenate cos div dot equal exp getitem greater greater_equal less less_equal log "
-    "log1p log_softmax logsumexp matmul max maximum mean minimum mul neg pow relu reshape sech2 sigmoid sin softmax "
-    "softplus split sqrt stack sub sum swapaxes take tanh transpose where"
+    "abs add broadcast_to clip concatenate cos div dot equal exp getitem greater greater_equal "
+    "less less_equal log log1p log_softmax logsumexp matmul max maximum mean minimum mul neg pow "
+    "relu reshape sech2 sigmoid sin softmax softplus split sqrt stack sub sum swapaxes take tanh "
+    "transpose where"
 ).split()
-
-_METHODS: dict[str, Any] = {
-    name: globals()[name]
-    for name in (
-        "sum mean max logsumexp softmax log_softmax clip reshape transpose swapaxes broadcast_to split take".split()
-    )
-} | {"__pow__": pow}
-
-_NUMPY: dict[Any, Any] = {
-    np.power: pow, np.sum: sum, np.mean: mean, np.max: max, np.amax: max, np.clip: clip,
-    np.reshape: reshape, np.transpose: transpose, np.swapaxes: swapaxes, np.broadcast_to: broadcast_to,
-    np.concatenate: concatenate, np.stack: stack, np.split: split, np.take: take,
-}  # fmt: skip
-
-# What asks only about the shape or the type answers without recording.
-_ABOUT = {np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type}
-
-
-def _method(function: Any) -> Any:
-    return lambda self, *args, **kwargs: function(self, *args, **kwargs)
-
-
-def _reflected(function: Any) -> Any:
-    return lambda self, other: function(other, self)
-
-
-def _operator(card: Any) -> Any:
-    return lambda self, other: card(self, other)
-
-
-def _index(self: Tensor, index: Any) -> Any:
-    """self[index]; integer tensors and masks index by their numbers."""
-    if isinstance(index, tuple):
-        return getitem(self, index=tuple(_as_index(part) for part in index))
-    return getitem(self, index=_as_index(index))
-
-
-def _as_index(part: Any) -> Any:
-    if isinstance(part, (Tensor, np.ndarray, list)):
-        return np.array(_numbers(part))
-    return part
-
-
-def _array_ufunc(self: Tensor, ufunc: Any, method: str, *operands: Any, **kwargs: Any) -> Any:
-    if ufunc in (np.equal, np.not_equal):
-        raise TypeError(
-            "== between an array and a tensor has no meaning here (tensors compare by identity); "
-            "compare numbers with np.array_equal(array, tensor.data), or record equal(array, tensor)"
-        )
-    answer = _NUMPY.get(ufunc)
-    if answer is None or method != "__call__" or kwargs:
-        extra = (
-            f".{method}" if method != "__call__" else f" with {', '.join(kwargs)}" if kwargs else ""
-        )
-        raise TypeError(
-            f"np.{ufunc.__name__}{extra} is not recorded; use one of microrecur's ops, or x.numpy() "
-            "to compute without recording"
-        )
-    return answer(*operands)
-
-
-def _array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-    if function in _ABOUT:
-        return getattr(self, function.__name__) if args[0] is self else NotImplemented
-    answer = _NUMPY.get(function)
-    if answer is None:
-        raise TypeError(
-            f"np.{function.__name__} is not recorded on tensors; use one of microrecur's ops, or "
-            "x.numpy() to compute without recording"
-        )
-    return answer(*args, **kwargs)
-
-
-def _attach() -> None:
-    """Give Tensor the methods its cards declare, and teach NumPy's functions to record."""
-    for card in TABLE.values():
-        _NUMPY.update(dict.fromkeys(card.numpy, card))
-        for name in card.methods:
-            make = (
-                _reflected
-                if name.startswith("__r")
-                else _operator
-                if name.startswith("__")
-                else _method
-            )
-            setattr(Tensor, name, _method(card) if name in ("__neg__", "__abs__") else make(card))
-    for name, function in _METHODS.items():
-        setattr(Tensor, name, _method(function))
-    Tensor.__rpow__ = _reflected(power)  # type: ignore[method-assign]
-    Tensor.__getitem__ = _index  # type: ignore[method-assign]
-    Tensor.__array_ufunc__ = _array_ufunc  # type: ignore[attr-defined]
-    Tensor.__array_function__ = _array_function  # type: ignore[attr-defined]
-
-
-_attach()

@@ -1,42 +1,24 @@
 """The card: all that is declared about an op, once, for every reader of a recorded graph.
 
-Two families carry the calculus. An `Elementwise` card gives ∂y/∂x per operand, so its reverse rule is g·∂ and its
-forward rule t·∂. A `Linear` card gives the transpose per operand, so its forward rule is the op itself. Either
-rule is written in the engine's own ops: run on arrays it gives numbers, run on tensors it records a graph.
+Two families carry the calculus (and `Selection` for what picks entries). An `Elementwise` card
+gives ∂y/∂x per operand, so its reverse rule is g·∂ and its forward rule t·∂. A `Linear` card gives
+the transpose per operand, so its forward rule is the op itself. Either rule is written in the
+engine's own ops: run on arrays it gives numbers, run on tensors it records a graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from microrecur.engine.errors import ShapeError
+from microrecur.engine.intervals import EVERYTHING, Range
 from microrecur.engine.tensor import Tensor, _filing
 
 Rule = Callable[..., Any]
-
-
-class Interval(NamedTuple):
-    """All numbers from lo to hi, ends included."""
-
-    lo: float
-    hi: float
-
-
-EVERYTHING = (-np.inf, np.inf)
-
-
-def between(lo: float, hi: float) -> Rule:
-    """Declare a range that holds whatever the operands are."""
-    return lambda *operands: Interval(lo, hi)
-
-
-def increasing(f: Rule) -> Rule:
-    """Declare the range of a non-decreasing function of one operand: the image of its ends."""
-    return lambda x: Interval(float(f(np.float64(x.lo))), float(f(np.float64(x.hi))))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -57,7 +39,8 @@ class Primitive:
     slope : tuple of float or None
         Per operand the supremum of |∂y/∂x|; None where there is none.
     range : callable, optional
-        Operand intervals to the interval of the result; None where nothing better than everything is known.
+        Operand intervals to the interval of the result; None where nothing better than everything
+        is known.
     numpy : tuple of callable
         NumPy's own functions that mean this op.
     methods : tuple of str
@@ -71,7 +54,7 @@ class Primitive:
     forward: Rule
     domain: tuple[tuple[float, float], ...] = (EVERYTHING,)
     slope: tuple[float | None, ...] = (None,)
-    range: Rule | None = None
+    range: Range | None = None
     numpy: tuple[Any, ...] = ()
     methods: tuple[str, ...] = ()
     differentiable: bool = field(default=True, init=False)
@@ -105,7 +88,7 @@ class Primitive:
         return Tensor(data, self, inputs, static, wanted, filing.scope)
 
     def pull(self, k: int, g: Any, y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
-        """Return the cotangent of operand k, still of the broadcast shape; None when it has none."""
+        """Return the cotangent of operand k, still of the broadcast shape; None if it has none."""
         raise NotImplementedError  # each family has its own
 
     def push(self, ts: Sequence[Any], y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
@@ -126,7 +109,7 @@ class Primitive:
 
 @dataclass(eq=False, kw_only=True, repr=False)
 class Elementwise(Primitive):
-    """An op that acts entry by entry; `partials` gives ∂y/∂x_k, a rule (y, *xs) or a plain number."""
+    """An op that acts entry by entry; `partials` gives ∂y/∂x_k, a rule (y, *xs) or a number."""
 
     partials: tuple[Rule | float | None, ...]
 
@@ -139,9 +122,11 @@ class Elementwise(Primitive):
         return rule(y, *xs, **static) if callable(rule) else rule
 
     def pull(self, k: int, g: Any, y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        """Return g·∂y/∂x_k."""
         return _times(g, self.partial(k, y, xs, static))
 
     def push(self, ts: Sequence[Any], y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        """Return Σ t_k·∂y/∂x_k."""
         total = None
         for k, t in enumerate(ts):
             if t is not None and self.partials[k] is not None:
@@ -153,20 +138,23 @@ class Elementwise(Primitive):
 class Linear(Primitive):
     """An op linear in its operands; `transposes` gives each one's adjoint, a rule (g, *xs).
 
-    `transposes` is a tuple of rules, or one rule (k, g, *xs) for ops of any number of operands. `jointly` says whether
-    the op is linear in all operands together (concatenate), or in each with the others held fixed (matmul).
+    `transposes` is a tuple of rules, or one rule (k, g, *xs) for ops of any number of operands.
+    `jointly` says whether the op is linear in all operands together (concatenate), or in each with
+    the others held fixed (matmul).
     """
 
     transposes: tuple[Rule | None, ...] | Rule
     jointly: bool = True
 
     def pull(self, k: int, g: Any, y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        """Return the transpose of operand k applied to g."""
         if callable(self.transposes):
             return self.transposes(k, g, *xs, **static)
         rule = self.transposes[k]
         return None if rule is None else rule(g, *xs, **static)
 
     def push(self, ts: Sequence[Any], y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        """Return the op applied to the tangents."""
         varied = [k for k, t in enumerate(ts) if t is not None and self._moves(k)]
         if not varied:
             return None
@@ -189,6 +177,30 @@ class Linear(Primitive):
         if not self._moves(k):
             return x
         return np.zeros(np.shape(x), x.dtype)
+
+
+@dataclass(eq=False, kw_only=True, repr=False)
+class Selection(Primitive):
+    """An op that picks entries (max): linear in x once the numbers of x have fixed the choice.
+
+    `weights` (x) gives each entry's part in the result, plain numbers of x's shape; `gather` (t, x)
+    sums as the op reduces and `spread` (g, x) is its transpose.
+    """
+
+    weights: Rule
+    gather: Rule
+    spread: Rule
+
+    def pull(self, k: int, g: Any, y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        """Return g, spread over the entries that were picked."""
+        return self.spread(g, xs[0], **static) * self._weights(xs[0], static)
+
+    def push(self, ts: Sequence[Any], y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
+        """Return the tangent of the entries that were picked."""
+        return self.gather(ts[0] * self._weights(xs[0], static), xs[0], **static)
+
+    def _weights(self, x: Any, static: dict[str, Any]) -> np.ndarray:
+        return np.asarray(self.weights(x._data if isinstance(x, Tensor) else x, **static))
 
 
 def _times(g: Any, partial: Any) -> Any:
@@ -217,7 +229,5 @@ def _constant(value: Any, like: np.dtype[Any]) -> Tensor:
         return Tensor(np.array(value, like), scope=_filing.get().scope)
     data = np.array(value)
     if data.dtype.kind not in "biuf":
-        raise TypeError(
-            f"{value!r} of type {type(value).__name__} is no number and no array of them"
-        )
+        raise TypeError(f"{value!r} ({type(value).__name__}) is no number and no array of numbers")
     return Tensor(data, scope=_filing.get().scope)

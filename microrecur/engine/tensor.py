@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +26,7 @@ class Filing(NamedTuple):
 
 
 # One context variable for both: the hot path of every op reads it once.
-_filing: ContextVar[Filing] = ContextVar("filing", default=Filing((), True))
+_filing: ContextVar[Filing] = ContextVar("filing", default=Filing((), True))  # noqa: B039 (a NamedTuple is immutable)
 # Serial numbers are a topological order: an op is always younger than its inputs.
 _serials = itertools.count(1)
 
@@ -55,7 +55,7 @@ def _filed(filing: Filing) -> Iterator[None]:
         _filing.reset(token)
 
 
-def scope(*names: str) -> Any:
+def scope(*names: str) -> AbstractContextManager[None]:
     """File what is recorded inside under these names, within the scope that is open already.
 
     Examples
@@ -67,16 +67,23 @@ def scope(*names: str) -> Any:
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"scope takes names: {name!r} is a {type(name).__name__}, not a str")
+    return _within(names)
+
+
+@contextmanager
+def _within(names: tuple[str, ...]) -> Iterator[None]:
     here = _filing.get()
-    return _filed(Filing(here.scope + names, here.recording))
+    with _filed(Filing(here.scope + names, here.recording)):
+        yield
 
 
-def scope_from(names: tuple[str, ...]) -> Any:
+def scope_from(names: tuple[str, ...]) -> AbstractContextManager[None]:
     """File what is recorded inside under exactly these names, whatever scope is open."""
     return _filed(Filing(names, _filing.get().recording))
 
 
-def no_grad() -> Any:
+@contextmanager
+def no_grad() -> Iterator[None]:
     """Compute without recording: results inside are leaves that no gradient passes.
 
     Examples
@@ -86,7 +93,8 @@ def no_grad() -> Any:
     >>> y.op is None, y.requires_grad
     (True, False)
     """
-    return _filed(Filing(_filing.get().scope, False))
+    with _filed(Filing(_filing.get().scope, False)):
+        yield
 
 
 def by_step(filed: Sequence[str]) -> tuple[tuple[str, ...], int | None, tuple[str, ...]]:
@@ -353,7 +361,7 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError(f"{self._label()}: an array of a tensor is a copy; use .data to view")
         return np.array(self._data, dtype=dtype)
@@ -394,7 +402,7 @@ def tensor(
     *,
     requires_grad: bool = False,
     name: str | None = None,
-    dtype: DTypeLike = None,
+    dtype: DTypeLike | None = None,
 ) -> Tensor:
     """Make a leaf from numbers, copying them.
 

@@ -1,4 +1,4 @@
-"""One chain-rule path among many: the strongest from the root back to a node, and how many there are."""
+"""One chain-rule path among many: the strongest from the root back, and how many there are."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Path:
 
     @cached_property
     def running(self) -> tuple[float, ...]:
-        """∏ after each edge: signed when everything on the path is one number, of norms otherwise."""
+        """∏ after each edge: signed when all on the path is one number, of norms otherwise."""
         signed = [edge.value for edge in self.edges]
         if any(value is None for value in signed):
             return tuple(accumulate((edge.norm for edge in self.edges), mul))
@@ -58,8 +58,8 @@ def count_paths(graph: Graph, source: str) -> dict[str, int]:
 def strongest_path(graph: Graph, source: str, root: str | None = None) -> Path:
     """Return the path of largest product of edge norms from the root back to the source.
 
-    One sweep in logarithms over the edges of the graph's level, so no product under- or overflows. A zero edge loses
-    against every other; ties go to the older edge.
+    One sweep in logarithms over the edges of the graph's level, so no product under- or overflows.
+    A zero edge loses against every other; ties go to the older edge.
 
     Parameters
     ----------

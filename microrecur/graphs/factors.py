@@ -1,4 +1,4 @@
-"""What an edge multiplies by: the kind, name, value and bound of each local derivative, read off the cards."""
+"""What an edge multiplies by: the kind, name, value and bound of each local derivative."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from microrecur.engine.intervals import Interval
 from microrecur.engine.primitive import Elementwise
-from microrecur.engine.primitive import Interval
 from microrecur.engine.tensor import Tensor
 from microrecur.graphs import ranges
 
@@ -80,7 +80,7 @@ class Factor:
             top = float(np.max(np.abs(self.value), initial=0.0))
             return top * math.sqrt(
                 max(node.size // max(source.size, 1), 1)
-            )  # an operand that was repeated
+            )  # repeated by broadcasting
         if self.kind == "reduction":
             return math.sqrt(max(node.size, source.size) / max(min(node.size, source.size), 1))
         return 1.0

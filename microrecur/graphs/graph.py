@@ -1,4 +1,4 @@
-"""The reading view of a recorded computation: nodes with ids and roles, edges with factors, folded to a level."""
+"""The reading view of a recorded computation: nodes with roles, edges with factors, in levels."""
 
 from __future__ import annotations
 
@@ -90,7 +90,8 @@ class Edge:
     value : float or None
         ∂target/∂source along it, when everything on it is one number; with its sign.
     norm : float
-        The sum over its paths of the products of their factors' operator norms: at least the edge's own norm.
+        The sum over its paths of the products of their factors' operator norms: at least the edge's
+        own norm.
     """
 
     source: str
@@ -113,7 +114,7 @@ class _Bundle:
     def then(self, factor: Factor) -> _Bundle:
         number = factor.number
         value = None if self.value is None or number is None else self.value * number
-        factors = self.factors + (factor,) if self.paths == 1 else ()
+        factors = (*self.factors, factor) if self.paths == 1 else ()
         return _Bundle(self.paths, factors, value, self.norm * factor.norm)
 
     def beside(self, other: _Bundle) -> _Bundle:
@@ -132,7 +133,8 @@ class Graph:
     roots : tuple of Tensor
         What was asked about.
     level : str
-        "step" states only · "gate" a gate is its output · "op" named tensors and the ops between them · "all".
+        "step" states only · "gate" a gate is its output · "op" named tensors and the ops between
+        them · "all".
     nodes, edges : tuple of Node, tuple of Edge
         What there is at this level.
     """
@@ -258,7 +260,7 @@ class _Records:
         return {t for t in self.tensors if self.roles.shown(t, level)}
 
     def fold(self, keep: set[Tensor]) -> Iterable[Edge]:
-        """Yield the edges between kept nodes, each with what the folded nodes between multiply by."""
+        """Yield the edges between kept nodes, each with what is folded between them."""
         inside: dict[Tensor, dict[Tensor, _Bundle]] = {}  # folded node -> its kept sources
         for node in self.tensors:
             if node.op is None:
@@ -306,8 +308,9 @@ def _plain(factors: tuple[Factor, ...]) -> tuple[Factor, ...]:
 def identify(tensors: Sequence[Tensor]) -> dict[Tensor, str]:
     """Give every record its id, from scope and name alone: unique, and the same in every run.
 
-    A named tensor is found by its step and name, whatever gate it was made in; an unnamed one by its whole scope, its op
-    and its place among those: "t3.f", "t3.forget gate.add1". A repeated name gets "#2".
+    A named tensor is found by its step and name, whatever gate it was made in; an unnamed one by
+    its whole scope, its op and its place among those: "t3.f", "t3.forget gate.add1". A repeated
+    name gets "#2".
     """
     taken: Counter[str] = Counter()
     ids: dict[Tensor, str] = {}
@@ -327,7 +330,7 @@ def identify(tensors: Sequence[Tensor]) -> dict[Tensor, str]:
 
 
 def called(tensor: Tensor) -> tuple[str, int | None]:
-    """How a formula calls a tensor, and of which step: "f", "tanh c", "1−z"; its op when it has no short name."""
+    """How a formula calls a tensor, and of which step: "f", "tanh c", "1−z"; else its op."""
     if tensor.name is not None:
         return tensor.name, step_of(tensor.scope)
     if tensor.op is None:
@@ -383,8 +386,8 @@ def _flatten(y: Any) -> Iterable[Tensor]:
             yield from _flatten(part)
     else:
         raise TypeError(
-            f"graph() reads recorded tensors, not {type(y).__name__}; give it a loss, a state, or what "
-            "unroll() returned"
+            f"graph() reads recorded tensors, not {type(y).__name__}; give it a loss, a state, or "
+            "what unroll() returned"
         )
 
 

@@ -1,4 +1,4 @@
-"""A-priori intervals: what a tensor can be whatever the activations of this run, from the cards' ranges."""
+"""A-priori intervals: what a tensor can be, whatever this run's activations, from the cards."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from microrecur.engine.primitive import Interval
+from microrecur.engine.intervals import EVERYTHING, Interval
 from microrecur.engine.tensor import Tensor
-
-UNKNOWN = Interval(-math.inf, math.inf)
 
 
 def is_number_of_the_formula(leaf: Tensor) -> bool:
-    """Whether a leaf is a number written in a formula, such as the 1 of 1 − z, not data or a parameter."""
+    """Whether a leaf is a number written in a formula, such as the 1 of 1 − z."""
     return leaf.is_leaf and leaf.name is None and leaf.size == 1 and not leaf.requires_grad
 
 
@@ -22,7 +20,7 @@ def measured(leaf: Tensor) -> Interval:
     """The least interval that holds a leaf's own numbers; everything when they are not finite."""
     data = leaf._data
     if not data.size or not np.isfinite(data).all():
-        return UNKNOWN
+        return EVERYTHING
     return Interval(float(data.min()), float(data.max()))
 
 
@@ -34,8 +32,8 @@ def intervals(nodes: Sequence[Tensor], known: Iterable[Tensor] = ()) -> dict[Ten
     nodes : sequence of Tensor
         An ancestry, oldest first.
     known : iterable of Tensor
-        Leaves whose numbers may be used (an initial state). Numbers written in formulas always are; parameters
-        and inputs are unknown otherwise.
+        Leaves whose numbers may be used (an initial state). Numbers written in formulas always are;
+        parameters and inputs are unknown otherwise.
 
     Returns
     -------
@@ -47,7 +45,7 @@ def intervals(nodes: Sequence[Tensor], known: Iterable[Tensor] = ()) -> dict[Ten
     for node in nodes:
         if node.op is None:
             seen = node in given or is_number_of_the_formula(node)
-            found[node] = measured(node) if seen else UNKNOWN
+            found[node] = measured(node) if seen else EVERYTHING
         else:
             found[node] = _convex_mix(node, found) or _by_card(node, found)
     return found
@@ -56,15 +54,16 @@ def intervals(nodes: Sequence[Tensor], known: Iterable[Tensor] = ()) -> dict[Ten
 def _by_card(node: Tensor, found: dict[Tensor, Interval]) -> Interval:
     card = node.op
     if card is None or card.range is None:
-        return UNKNOWN
+        return EVERYTHING
     result: Interval = card.range(*[found[x] for x in node.inputs], **node.static)
-    return UNKNOWN if math.isnan(result.lo) or math.isnan(result.hi) else result
+    return EVERYTHING if math.isnan(result.lo) or math.isnan(result.hi) else result
 
 
 def _convex_mix(node: Tensor, found: dict[Tensor, Interval]) -> Interval | None:
     """The hull of a and b when the node is (1−p)⊙a + p⊙b with p in [0, 1]; None when it is not.
 
-    Interval arithmetic alone forgets that both weights come from one p, and would let a GRU's |h| grow by one a step.
+    Interval arithmetic alone forgets that both weights come from one p, and would let a GRU's |h|
+    grow by one a step.
     """
     if node.op is None or node.op.name != "add":
         return None

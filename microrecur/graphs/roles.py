@@ -1,6 +1,7 @@
 """What part a record plays (input, state, gate, …) and at which level of detail it is shown.
 
-Read off scopes, names and cards alone, so a learner's own cell is understood without any code for it.
+Read off scopes, names and cards alone, so a learner's own cell is understood without any code for
+it.
 """
 
 from __future__ import annotations
@@ -70,9 +71,10 @@ class Roles:
         return self._place[tensor][1]
 
     def _find_parameters(self, tensors: Sequence[Tensor]) -> set[Tensor]:
-        """Leaves outside any step that require a gradient, and what passes them on outside any step.
+        """Leaves outside any step that require a gradient, and what passes them on there.
 
-        In a graph without steps a leaf that requires a gradient is what one differentiates by: an input.
+        In a graph without steps a leaf that requires a gradient is what one differentiates by: an
+        input.
         """
         found: set[Tensor] = set()
         for t in tensors:
@@ -84,7 +86,7 @@ class Roles:
         return found
 
     def _find_states(self, tensors: Sequence[Tensor]) -> set[Tensor]:
-        """What one step leaves for a later one to read, and what bears the same name in other steps."""
+        """What one step leaves for a later one, and what bears the same name in other steps."""
         carried: set[Tensor] = set()
         for t in tensors:
             layer, step, _ = self._place[t]
@@ -102,7 +104,7 @@ class Roles:
         return carried
 
     def _find_affine(self, tensors: Sequence[Tensor]) -> set[Tensor]:
-        """Unnamed records inside z = x W + h U + b: products with parameters, and sums that hold one."""
+        """Unnamed records inside z = x W + h U + b: products with parameters, sums of those."""
         found: set[Tensor] = set()
         for t in tensors:
             if t.op is None or t in self._parameters:

@@ -1,7 +1,7 @@
 """RNN, LSTM and GRU cells that read like their equations, every gate a scope and a named tensor.
 
-Parameters are packed as torch packs them; each equation reads its own slice by name (`U.f`), a view recorded once and
-shared by all steps.
+Parameters are packed as torch packs them; each equation reads its own slice by name (`U.f`), a view
+recorded once and shared by all steps.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from microrecur.nn.module import Module, generator
 class _Views:
     """The slices of a packed parameter, one per gate, by the gate's letter: `U.f`.
 
-    A view is a recorded, named node filed outside any step. It is kept as long as the parameter keeps its value, so all
-    steps share it and a weight's gradient is gathered once.
+    A view is a recorded, named node filed outside any step. It is kept as long as the parameter
+    keeps its value, so all steps share it and a weight's gradient is gathered once.
     """
 
     def __init__(self, cell: Cell, parameter: Tensor | None, prefix: str, scalar: bool) -> None:
@@ -63,7 +63,7 @@ class Cell(Module):
         *,
         rng: np.random.Generator | None = None,
         seed: int | None = None,
-        dtype: DTypeLike = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
             if not isinstance(size, (int, np.integer)) or size < 1:
@@ -92,8 +92,8 @@ class Cell(Module):
     def __call__(self, x: Any, state: Any = None) -> Any:
         """Run one step: x of shape (N, I), (I,) or (), states (N, H), (H,) or ().
 
-        Outside any step, the step is filed as t = 1 + its state's step. Returns the new state: h, or a tuple of
-        states where the cell keeps several.
+        Outside any step, the step is filed as t = 1 + its state's step. Returns the new state: h,
+        or a tuple of states where the cell keeps several.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class Cell(Module):
         return after
 
     def step(self, x: Tensor, *states: Tensor) -> Any:
-        """Compute the states after x, from the states before it; each cell writes its equations here."""
+        """Compute the states after x from those before it; each cell writes its equations here."""
         raise NotImplementedError(f"{type(self).__name__} has no step(): write its equations there")
 
     def _input(self, x: Any) -> Tensor:
@@ -235,7 +235,6 @@ class RNNCell(Cell):
         super().__init__(input_size, hidden_size, bias, **options)
         self.nonlinearity = nonlinearity
 
-    # fmt: off
     def step(self, x: Tensor, h: Tensor) -> Tensor:  # type: ignore[override]
         """Return the next h."""
         W, U, b_ih, b_hh = self._weights(x)
@@ -243,11 +242,10 @@ class RNNCell(Cell):
         with scope("hidden state"):
             z = (x @ W.h + b_ih.h + h @ U.h + b_hh.h).named("z")
             return phi(z).named("h")
-    # fmt: on
 
 
 class LSTMCell(Cell):
-    """Long short-term memory: c = f⊙c + i⊙g, h = o⊙tanh(c), with torch's parameters and packing i, f, g, o.
+    """Long short-term memory: c = f⊙c + i⊙g, h = o⊙tanh(c), packed as torch: i, f, g, o.
 
     Parameters
     ----------
@@ -256,8 +254,8 @@ class LSTMCell(Cell):
     bias : bool
         Whether the two biases exist.
     peephole : bool
-        Let i and f see c_{t−1}, and o see c_t, through diagonal weights weight_pi, weight_pf, weight_po of shape (H,)
-        (Gers & Schmidhuber 2000).
+        Let i and f see c_{t−1}, and o see c_t, through diagonal weights weight_pi, weight_pf,
+        weight_po of shape (H,) (Gers & Schmidhuber 2000).
     rng, seed, dtype
         As for `RNNCell`.
 
@@ -288,18 +286,23 @@ class LSTMCell(Cell):
             self.weight_pf = self._parameter("weight_pf", self.hidden_size)
             self.weight_po = self._parameter("weight_po", self.hidden_size)
 
-    # fmt: off
     def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Return the next h and c."""
         W, U, b_ih, b_hh = self._weights(x)
-        with scope("input gate"):   i = sigmoid(self._peep((x @ W.i + b_ih.i + h @ U.i + b_hh.i), c, "i").named("z_i")).named("i")
-        with scope("forget gate"):  f = sigmoid(self._peep((x @ W.f + b_ih.f + h @ U.f + b_hh.f), c, "f").named("z_f")).named("f")
-        with scope("candidate"):    g = tanh((x @ W.g + b_ih.g + h @ U.g + b_hh.g).named("z_g")).named("g")
-        with scope("cell state"):   c = (f * c + i * g).named("c")
-        with scope("output gate"):  o = sigmoid(self._peep((x @ W.o + b_ih.o + h @ U.o + b_hh.o), c, "o").named("z_o")).named("o")
-        with scope("hidden state"): h = (o * tanh(c)).named("h")
+        peep = self._peep
+        with scope("input gate"):
+            i = sigmoid(peep(x @ W.i + b_ih.i + h @ U.i + b_hh.i, c, "i").named("z_i")).named("i")
+        with scope("forget gate"):
+            f = sigmoid(peep(x @ W.f + b_ih.f + h @ U.f + b_hh.f, c, "f").named("z_f")).named("f")
+        with scope("candidate"):
+            g = tanh((x @ W.g + b_ih.g + h @ U.g + b_hh.g).named("z_g")).named("g")
+        with scope("cell state"):
+            c = (f * c + i * g).named("c")
+        with scope("output gate"):
+            o = sigmoid(peep(x @ W.o + b_ih.o + h @ U.o + b_hh.o, c, "o").named("z_o")).named("o")
+        with scope("hidden state"):
+            h = (o * tanh(c)).named("h")
         return h, c
-    # fmt: on
 
     def _peep(self, z: Tensor, c: Tensor, gate: str) -> Tensor:
         if not self.peephole:
@@ -318,7 +321,8 @@ class GRUCell(Cell):
     bias : bool
         Whether the two biases exist.
     reset_after : bool
-        True (torch): n = tanh(x W + b + r⊙(h U + b)). False (Cho et al. 2014): n = tanh(x W + b + (r⊙h) U + b).
+        True (torch): n = tanh(x W + b + r⊙(h U + b)). False (Cho et al. 2014): n = tanh(x W + b +
+        (r⊙h) U + b).
     rng, seed, dtype
         As for `RNNCell`.
 
@@ -342,12 +346,13 @@ class GRUCell(Cell):
         super().__init__(input_size, hidden_size, bias, **options)
         self.reset_after = reset_after
 
-    # fmt: off
     def step(self, x: Tensor, h: Tensor) -> Tensor:  # type: ignore[override]
         """Return the next h."""
         W, U, b_ih, b_hh = self._weights(x)
-        with scope("reset gate"):   r = sigmoid((x @ W.r + b_ih.r + h @ U.r + b_hh.r).named("a_r")).named("r")
-        with scope("update gate"):  z = sigmoid((x @ W.z + b_ih.z + h @ U.z + b_hh.z).named("a_z")).named("z")
+        with scope("reset gate"):
+            r = sigmoid((x @ W.r + b_ih.r + h @ U.r + b_hh.r).named("a_r")).named("r")
+        with scope("update gate"):
+            z = sigmoid((x @ W.z + b_ih.z + h @ U.z + b_hh.z).named("a_z")).named("z")
         with scope("candidate"):
             if self.reset_after:
                 m = (h @ U.n + b_hh.n).named("m")
@@ -355,8 +360,8 @@ class GRUCell(Cell):
             else:
                 a = (x @ W.n + b_ih.n + (r * h) @ U.n + b_hh.n).named("a_n")
             n = tanh(a).named("n")
-        with scope("hidden state"): return ((1 - z) * n + z * h).named("h")
-    # fmt: on
+        with scope("hidden state"):
+            return ((1 - z) * n + z * h).named("h")
 
 
 def file_leaf(leaf: Tensor, name: str, where: tuple[str, ...]) -> None:
@@ -370,7 +375,7 @@ def file_leaf(leaf: Tensor, name: str, where: tuple[str, ...]) -> None:
 
 
 def unroll(cell: Any, xs: Iterable[Any] | ArrayLike | Tensor, state: Any = None) -> list[Any]:
-    """Run the cell over a sequence, step t filed under "t=1", "t=2", … (the initial state under "t=0").
+    """Run the cell over a sequence, its steps filed under "t=1", "t=2", … (the state given: "t=0").
 
     Parameters
     ----------
@@ -379,8 +384,8 @@ def unroll(cell: Any, xs: Iterable[Any] | ArrayLike | Tensor, state: Any = None)
     xs : sequence, array or tensor
         One x per step along the first axis.
     state : Tensor or tuple of Tensor, optional
-        The state before the first step; zeros when None (the cell makes them). A state that another unrolling left
-        behind goes on counting from its step.
+        The state before the first step; zeros when None (the cell makes them). A state that another
+        unrolling left behind goes on counting from its step.
 
     Returns
     -------

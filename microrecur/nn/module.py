@@ -12,7 +12,7 @@ from microrecur.engine.tensor import Tensor, tensor
 
 
 class Module:
-    """Base of cells and layers. Public attributes that are leaves requiring a gradient are its parameters.
+    """Base of cells and layers; public attributes that require a gradient are its parameters.
 
     Attributes whose name begins with an underscore are never parameters and are not saved.
     """
@@ -41,7 +41,7 @@ class Module:
         return {name: parameter.numpy() for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Take every parameter's numbers from a mapping such as `state_dict()` gives, torch's included.
+        """Take every parameter's numbers from a mapping such as `state_dict()` or torch's gives.
 
         Nothing is changed unless everything fits.
 
