@@ -27,7 +27,7 @@ REPLACEMENT = "\ufffd"
 
 # Format characters that turn the direction of the text around them; XML forbids the last two.
 _UNPRINTABLE = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
-_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\\": "\\\\", '"': '\\"', "\n": "\\n"}
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\\": "\\\\", '"': '\\"'}
 
 
 def printable(text: str, limit: int = LABEL_LIMIT) -> str:
@@ -77,7 +77,16 @@ def quote(text: str, limit: int = LABEL_LIMIT) -> str:
     >>> print(quote('<b> & "c\\'))
     &lt;b&gt; &amp; \"c\\
     """
-    return "".join(_ESCAPES.get(character, character) for character in printable(text, limit))
+    lines = printable(text, limit).split("\n")
+    if len(lines) > 1:
+        # Graphviz 16 as WebAssembly crashes on an empty line followed by some 60 characters.
+        lines = [line or " " for line in lines]
+    return "\\n".join("".join(_ESCAPES.get(c, c) for c in line) for line in lines)
+
+
+def _label(lines: Iterable[str], limit: int) -> str:
+    """Several texts as the lines of one label, the empty ones as a space (see `quote`)."""
+    return "\\n".join(quote(line, limit) or " " for line in lines)
 
 
 def to_digraph(scene: Scene) -> graphviz.Digraph:
@@ -105,6 +114,7 @@ def to_digraph(scene: Scene) -> graphviz.Digraph:
     palette = theme(scene.theme)
     digraph = graphviz.Digraph("microrecur", engine="neato" if scene.pinned else "dot")
     digraph.attr("graph", bgcolor=palette.background, fontname=FONT, pad="0.12")
+    digraph.attr("graph", outputorder="edgesfirst")
     digraph.attr("node", fontname=FONT, fontsize=decimal(NODE_TEXT), fixedsize="true", margin="0")
     digraph.attr("edge", fontname=FONT, fontsize=decimal(SMALL_TEXT))
     write = _write_pinned if scene.pinned else _write_automatic
@@ -141,7 +151,7 @@ def svg_ids(scene: Scene) -> dict[str | tuple[str, str], tuple[str, ...]]:
 
 def _write_pinned(digraph: graphviz.Digraph, scene: Scene, palette: Theme) -> None:
     # inputscale: `neato` without -n2 reads places as inches, and then at least the nodes stay put.
-    digraph.attr("graph", outputorder="edgesfirst", inputscale="72", splines="line")
+    digraph.attr("graph", inputscale="72", splines="line")
     for i, panel in enumerate(scene.panels):
         _write_panel(digraph, f"p{i}", panel, palette)
     for i, bar in enumerate(scene.bars):
@@ -241,7 +251,7 @@ def _write_text(
     width, height = text_box(tuple(lines), text.size)
     shift, end = {"left": (0.5, "\\l"), "center": (0.0, "\\n"), "right": (-0.5, "\\r")}[align]
     # An end after the last line too is what aligns it; a centred text needs none.
-    label = end.join(map(quote, lines)) + (end if align != "center" else "")
+    label = end.join(quote(line) or " " for line in lines) + (end if align != "center" else "")
     digraph.node(
         name,
         label,
@@ -261,10 +271,10 @@ def _write_text(
 def _write_automatic(digraph: graphviz.Digraph, scene: Scene, palette: Theme) -> None:
     digraph.attr("graph", rankdir=scene.rankdir, newrank="true", splines="spline", ranksep="0.6")
     notes = [palette.look(kind).legend for kind in scene.legend]
-    below = ["    ".join(filter(None, notes)), *(c.text.text for c in scene.captions)]
+    below = ["  ·  ".join(filter(None, notes)), *(c.text.text for c in scene.captions)]
     if any(below):
         small = palette.look("muted").small
-        label = "\\n" + "\\n".join(quote(line) for line in below if line)
+        label = " \\n" + "\\n".join(quote(line) for line in below if line)
         digraph.attr("graph", label=label, labelloc="b", fontsize=decimal(SMALL_TEXT))
         digraph.attr("graph", fontcolor=small)
     names = {node.key: f"n{i}" for i, node in enumerate(scene.nodes)}
@@ -339,7 +349,7 @@ def _node_attributes(node: SceneNode, size: Point, palette: Theme) -> dict[str, 
         return {"shape": "point", "color": look.edge, "fillcolor": look.edge, "label": "", **sizes}
     shape, style = _form(node, look)
     return {
-        "label": "\\n".join(quote(line, NODE_LIMIT) for line in node.lines),
+        "label": _label(node.lines, NODE_LIMIT),
         "shape": shape,
         "style": style,
         "color": look.line,

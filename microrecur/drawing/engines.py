@@ -7,6 +7,7 @@ deadline and a cap on memory, so threads do not meet and a layout without end be
 
 from __future__ import annotations
 
+import atexit
 import math
 import shutil
 import struct
@@ -122,7 +123,7 @@ def _wasm(source: str, layout: str, timeout: float) -> str:
     except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
         if getattr(error, "trap_code", None) == wasmtime.TrapCode.INTERRUPT:
             raise _too_slow(timeout) from error
-        taken = f"crashed after {time.monotonic() - started:.1f} s: {_first_line(error)}"
+        taken = f"crashed after {time.monotonic() - started:.1f} s: {_cause(error)}"
         remedy = f"draw a smaller part of the graph, or use the other engine: {_INSTALL_SYSTEM}"
         raise EngineUnusable("wasm", taken, remedy) from error
     finally:
@@ -163,7 +164,11 @@ def _compile() -> tuple[wasmtime.Engine, wasmtime.Module]:
         # A home that cannot be written only costs the time to compile.
         config = _config()
     engine = wasmtime.Engine(config)
-    return engine, wasmtime.Module.from_file(engine, str(_artifact()))
+    module = wasmtime.Module.from_file(engine, str(_artifact()))
+    # At the interpreter's very end wasmtime can no longer free them, and says so on stderr.
+    atexit.register(engine.close)
+    atexit.register(module.close)
+    return engine, module
 
 
 def _config() -> wasmtime.Config:
@@ -203,8 +208,10 @@ def _unreadable(message: str) -> RenderError:
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _cause(error: Exception) -> str:
+    """The one line of wasmtime's backtrace that says why."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if "wasm trap" in line), lines[-1]).strip()
 
 
 class _Ticker:
