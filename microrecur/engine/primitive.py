@@ -155,7 +155,7 @@ class Linear(Primitive):
 
     def push(self, ts: Sequence[Any], y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
         """Return the op applied to the tangents."""
-        varied = [k for k, t in enumerate(ts) if t is not None and self._moves(k)]
+        varied = [k for k, t in enumerate(ts) if t is not None and self.moves(k)]
         if not varied:
             return None
         if self.jointly:
@@ -169,12 +169,13 @@ class Linear(Primitive):
             total = _plus(total, self(*xs[:k], ts[k], *xs[k + 1 :], **static))
         return total
 
-    def _moves(self, k: int) -> bool:
+    def moves(self, k: int) -> bool:
+        """Whether the result moves with operand k at all; a mask only selects."""
         return callable(self.transposes) or self.transposes[k] is not None
 
     def _hold(self, k: int, x: Any) -> Any:
         """An operand that does not move adds nothing; one that only selects (a mask) stays."""
-        if not self._moves(k):
+        if not self.moves(k):
             return x
         return np.zeros(np.shape(x), x.dtype)
 

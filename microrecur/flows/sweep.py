@@ -1,0 +1,193 @@
+"""Sweeps over a recorded graph: numbers carried from a root back along its edges, at any depth.
+
+A gradient through a thousand steps leaves the range of floating point long before it stops being
+interesting. So every node carries an array and one power of two, and nothing under- or overflows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microrecur.engine.calculus import unbroadcast
+from microrecur.engine.primitive import Elementwise, Linear
+from microrecur.engine.tensor import Tensor, ancestry
+
+Edge = tuple[Tensor, int]  # (node, position): from node.inputs[position] to node
+Pull = Callable[[Tensor, int, np.ndarray], np.ndarray]
+
+# An array is rescaled when its largest entry leaves 2^±SAFE: far inside float64, so products of two
+# neighbours never leave it.
+SAFE = 200
+
+
+class Scaled(NamedTuple):
+    """The numbers array · 2^exponent."""
+
+    array: np.ndarray
+    exponent: int = 0
+
+    def rescaled(self) -> Scaled:
+        """Return the same numbers with the largest entry near 1, when it is far from it."""
+        top = np.max(np.abs(self.array), initial=0.0)
+        if top == 0 or not np.isfinite(top):
+            return self
+        shift = int(np.frexp(top)[1])
+        if -SAFE < shift < SAFE:
+            return self
+        return Scaled(np.ldexp(self.array, -shift), self.exponent + shift)
+
+    def plus(self, other: Scaled) -> Scaled:
+        """Return the sum, in the scale of the larger."""
+        if self.exponent == other.exponent:
+            return Scaled(self.array + other.array, self.exponent)
+        high, low = (self, other) if self.exponent > other.exponent else (other, self)
+        if not np.any(high.array):
+            return low
+        shifted = np.ldexp(low.array, max(low.exponent - high.exponent, -4000))
+        return Scaled(high.array + shifted, high.exponent)
+
+    def value(self) -> np.ndarray:
+        """Return the plain numbers; they may under- or overflow here."""
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ldexp(self.array, self.exponent)
+
+    def log2(self) -> float:
+        """Return log₂ of the 2-norm; −∞ of zeros."""
+        norm = float(np.linalg.norm(self.array))
+        return float(np.log2(norm)) + self.exponent if norm else -np.inf
+
+
+class Linearised:
+    """What lies between sources and a root: the nodes that depend on a source and lead to the root.
+
+    Parameters
+    ----------
+    roots : iterable of Tensor
+        Where sweeps begin.
+    sources : collection of Tensor
+        Where they end.
+    stop : collection of Tensor
+        Nodes that no sweep passes beyond (the cut set of a step).
+    """
+
+    def __init__(
+        self,
+        roots: Iterable[Tensor],
+        sources: Collection[Tensor],
+        stop: Collection[Tensor] = (),
+    ) -> None:
+        self.roots = list(roots)
+        self.sources = set(sources)
+        stopped = set(stop) | self.sources
+        reached = set(self.sources)
+        self.nodes: list[Tensor] = []  # oldest first
+        for node in ancestry(self.roots):
+            moved = node.op is not None and node.op.differentiable and node not in stopped
+            if node in self.sources or (moved and not reached.isdisjoint(node.inputs)):
+                reached.add(node)
+                self.nodes.append(node)
+        self._inner = reached - self.sources
+        self._reached = reached
+        self._partials: dict[Edge, Any] = {}
+
+    def edges(self, node: Tensor) -> list[Edge]:
+        """Return the node's edges from nodes that matter, by position."""
+        if node not in self._inner:
+            return []
+        return [
+            (node, k) for k, x in enumerate(node.inputs) if x in self._reached and _passes(node, k)
+        ]
+
+    def partial(self, node: Tensor, k: int) -> Any:
+        """∂node/∂input k of an elementwise op, computed once."""
+        key = (node, k)
+        if key not in self._partials:
+            op: Any = node.op
+            self._partials[key] = op.partial(k, node._data, _arrays(node), node.static)
+        return self._partials[key]
+
+    def pull(self, node: Tensor, k: int, g: np.ndarray) -> np.ndarray:
+        """Return g times the edge's derivative, in the shape of input k."""
+        op: Any = node.op
+        if isinstance(op, Elementwise):
+            part = g * self.partial(node, k)
+        else:
+            part = op.pull(k, g, node._data, _arrays(node), node.static)
+        return _fitted(part, node.inputs[k].shape)
+
+    def pull_absolute(self, node: Tensor, k: int, g: np.ndarray) -> np.ndarray:
+        """The same with the absolute value of every coefficient; g ≥ 0."""
+        op: Any = node.op
+        if isinstance(op, Elementwise):
+            part = g * np.abs(self.partial(node, k))
+        elif isinstance(op, Linear):
+            # A linear rule's coefficients are its other operands: made absolute, so are they.
+            part = op.pull(k, g, node._data, [np.abs(x) for x in _arrays(node)], node.static)
+        else:
+            part = op.pull(k, g, node._data, _arrays(node), node.static)
+        return _fitted(part, node.inputs[k].shape)
+
+    def sweep(
+        self,
+        start: Mapping[Tensor, Scaled],
+        pull: Pull | None = None,
+        without: Collection[Edge] = (),
+        keep: Collection[Tensor] | None = None,
+    ) -> dict[Tensor, Scaled]:
+        """Carry numbers from the start nodes back along every edge, adding where edges meet.
+
+        Parameters
+        ----------
+        start : mapping
+            Numbers of each start node's shape.
+        pull : callable, optional
+            (node, k, g) → what edge k makes of g; the signed derivative when not given.
+        without : collection of (node, k)
+            Edges that count 0; the recorded numbers are what they were.
+        keep : collection of Tensor, optional
+            Whose numbers to return; the sources' when not given.
+        """
+        pull = pull or self.pull
+        wanted = self.sources if keep is None else set(keep)
+        carried: dict[Tensor, Scaled] = {n: s for n, s in start.items() if n in self._reached}
+        cut = set(without)
+        for node in reversed(self.nodes):
+            here = carried.get(node) if node in wanted else carried.pop(node, None)
+            if here is None:
+                continue
+            for edge in self.edges(node):
+                if edge in cut:
+                    continue
+                source = node.inputs[edge[1]]
+                part = Scaled(pull(node, edge[1], here.array), here.exponent).rescaled()
+                before = carried.get(source)
+                carried[source] = part if before is None else before.plus(part).rescaled()
+        return {node: carried[node] for node in wanted if node in carried}
+
+    def count(self, start: Mapping[Tensor, int]) -> dict[Tensor, int]:
+        """Return how many paths lead from the start nodes back to each node, exactly."""
+        counts: dict[Tensor, int] = dict(start)
+        for node in reversed(self.nodes):
+            for _, k in self.edges(node) if node in counts else ():
+                source = node.inputs[k]
+                counts[source] = counts.get(source, 0) + counts[node]
+        return counts
+
+
+def _passes(node: Tensor, k: int) -> bool:
+    """Whether any derivative passes along this edge at all (none into a mask or an index)."""
+    op: Any = node.op
+    if isinstance(op, Elementwise):
+        return op.partials[k] is not None
+    return not isinstance(op, Linear) or op.moves(k)
+
+
+def _arrays(node: Tensor) -> list[np.ndarray]:
+    return [x._data for x in node.inputs]
+
+
+def _fitted(part: Any, shape: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(part if np.shape(part) == shape else unbroadcast(part, shape))
