@@ -25,7 +25,7 @@ class Roles:
         self._states = self._find_states(tensors)
         self._affine = self._find_affine(tensors)
         self._sloped = {x for t in tensors if self._is_slope(t) for x in t.inputs}
-        self._gate_scopes = {t.scope for t in tensors if self._is_gate(t)}
+        self._interior = self._find_interior(tensors)
 
     def is_parameter(self, tensor: Tensor) -> bool:
         """Whether it is a parameter, or one seen through ops that only pass numbers on."""
@@ -64,8 +64,9 @@ class Roles:
             return not self._recurrent or self._step(tensor) is not None
         if level == "op":
             return tensor.name is not None or tensor not in self._affine
-        in_gate = tensor.scope in self._gate_scopes
-        return not in_gate and (tensor.name is not None or self._is_junction(tensor))
+        if tensor in self._interior:
+            return False
+        return tensor.name is not None or self._is_junction(tensor)
 
     def _step(self, tensor: Tensor) -> int | None:
         return self._place[tensor][1]
@@ -114,6 +115,15 @@ class Roles:
                 t.op.kind == "pass" and any(x in found or x in self._parameters for x in t.inputs)
             ):
                 found.add(t)
+        return found
+
+    def _find_interior(self, tensors: Sequence[Tensor]) -> set[Tensor]:
+        """What leads to a gate inside the gate's own scope: a gate-level view shows its output."""
+        found: set[Tensor] = set()
+        for t in reversed(tensors):
+            if t in found or self._is_gate(t):
+                inner = (x for x in t.inputs if x.op is not None and x.scope == t.scope)
+                found.update(x for x in inner if x not in self._states and not self._is_gate(x))
         return found
 
     def _is_slope(self, tensor: Tensor) -> bool:
