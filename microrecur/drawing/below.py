@@ -1,0 +1,182 @@
+"""What stands below a picture: the strip of running products, the legend, a line on the path."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from microrecur.drawing import labels
+from microrecur.drawing.pinned import Sheet
+from microrecur.drawing.placing import label_box
+from microrecur.drawing.scene import Bar, Caption, Point, Scene, Text
+from microrecur.drawing.style import LEGEND, SMALL_TEXT
+from microrecur.drawing.text_size import text_width
+from microrecur.drawing.track import Track
+from microrecur.graphs.notation import count, number, power_of_ten
+
+_STRIP_HEIGHT = 76.0  # of the largest bar
+_LOWEST = 4.0  # of the smallest: a bar that is there is seen
+_BAR = 26.0
+_ROW = 17.0  # between lines of text
+
+
+def extent(scene: Scene) -> tuple[Point, Point]:
+    """Low and high corner of all that is drawn so far."""
+    xs, ys = [], []
+    for node in scene.nodes:
+        assert node.center is not None
+        xs += [node.center[0] - node.size[0] / 2, node.center[0] + node.size[0] / 2]
+        ys += [node.center[1] - node.size[1] / 2, node.center[1] + node.size[1] / 2]
+    for panel in scene.panels:
+        xs += [panel.low[0], panel.high[0]]
+        ys += [panel.low[1], panel.high[1]]
+    for edge in scene.edges:
+        xs += [x for x, _ in edge.points or ()]
+        ys += [y for _, y in edge.points or ()]
+        if edge.label_at is not None:
+            box = label_box(edge.labels, edge.label_at)
+            xs, ys = [*xs, box.left, box.right], [*ys, box.low, box.high]
+    return (min(xs), min(ys)), (max(xs), max(ys))
+
+
+def add_below(scene: Scene, sheet: Sheet, caption: str) -> None:
+    """Add strip, legend and caption under what the scene shows."""
+    (left, low), (right, _) = extent(scene)
+    if sheet.track is not None:
+        low = _add_strip(scene, sheet, sheet.track, left, right, low)
+    _add_legend(scene, sheet, left, right, low - 26.0, caption)
+
+
+# ---------------------------------------------------------------- legend
+
+
+def legend_entries(kinds: Iterable[str], symbols: Iterable[str]) -> list[tuple[str, str]]:
+    """Kind and words of each kind that occurs, in the order of the palette's legend."""
+    kinds, symbols = set(kinds), set(symbols)
+    squash = " · ".join(sorted(symbols & {"tanh", "relu"})) or "tanh"
+    return [
+        (kind, text.replace("tanh", squash, 1) if kind == "squash slope" else text)
+        for kind, text in LEGEND.items()
+        if kind in kinds
+    ]
+
+
+def _add_legend(
+    scene: Scene, sheet: Sheet, left: float, right: float, row: float, caption: str
+) -> None:
+    kinds = {edge.kind for edge in scene.edges} | {node.kind for node in scene.nodes}
+    symbols = {
+        sheet.graph.find(node.id).symbol for node in scene.nodes if node.id in sheet.cell.parts
+    }
+    x = left + 6.0
+    for kind, text in legend_entries(kinds, symbols):
+        wide = text_width(text, SMALL_TEXT)
+        if x + 24.0 + wide > right and x > left + 6.0:
+            x, row = left + 6.0, row - _ROW - 3.0
+        scene.bars.append(Bar((x, row - 6.0), (x + 17.0, row + 6.0), kind))
+        scene.captions.append(Caption(Text(text, "plain", SMALL_TEXT), (x + 24.0 + wide / 2, row)))
+        x += 24.0 + wide + 30.0
+    lines = _filled(caption, right - left - 12.0)
+    if lines and len(lines) == 1 and x + text_width(lines[0], SMALL_TEXT) < right:
+        scene.captions.append(_from_left(lines[0], x + 6.0, row))
+        return
+    for line in lines:
+        row -= _ROW + 2.0
+        scene.captions.append(_from_left(line, left + 6.0, row))
+
+
+def _from_left(text: str, x: float, row: float) -> Caption:
+    """A line that begins at x; centred there, so that an engine that measures text badly cannot shift it."""
+    return Caption(labels.note(text), (x + text_width(text, SMALL_TEXT) / 2, row))
+
+
+def _filled(text: str, width: float) -> list[str]:
+    """The text in lines no wider than a width."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and text_width(f"{lines[-1]} {word}", SMALL_TEXT) <= width:
+            lines[-1] += f" {word}"
+        elif word:
+            lines.append(word)
+    return lines
+
+
+# ---------------------------------------------------------------- the strip of running products
+
+
+def _add_strip(
+    scene: Scene, sheet: Sheet, track: Track, left: float, right: float, low: float
+) -> float:
+    """Bars of |∏| on a log scale, one per named node of the path; returns where the strip ends."""
+    stations = _stations(sheet, track)
+    sizes = [abs(track.at(id)) for id, _ in stations]
+    finite = [size for size in sizes if size > 0.0 and math.isfinite(size)]
+    if not finite:
+        return low
+    floor, ceiling = math.floor(math.log10(min(finite))), math.ceil(math.log10(max(finite)))
+    ceiling += ceiling == floor
+    base = low - 40.0 - _STRIP_HEIGHT
+    scene.bars.append(Bar((left, base - 1.0), (right, base), "muted"))
+    for (id, x), size in zip(stations, sizes, strict=True):
+        height = _bar_height(size, floor, ceiling)
+        kind = "bar" if sheet.graph.find(id).role in ("state", "input") else "bar pale"
+        if height:
+            scene.bars.append(Bar((x - _BAR / 2, base), (x + _BAR / 2, base + height), kind))
+        value = Text(number(track.at(id)), "path", SMALL_TEXT)
+        scene.captions.append(Caption(value, (x, base + height + 9.0)))
+        scene.captions.append(
+            Caption(Text(_bar_name(sheet, track, id), "path", SMALL_TEXT), (x, base - 12.0))
+        )
+    lines = ("|running product|", "log scale", f"{power_of_ten(floor)} … {power_of_ten(ceiling)}")
+    x = right - text_width(lines[0], SMALL_TEXT) / 2 - 4.0
+    for k, line in enumerate(lines):
+        scene.captions.append(Caption(labels.note(line), (x, base + 52.0 - 14.0 * k)))
+    return base - 22.0
+
+
+def _bar_height(size: float, floor: int, ceiling: int) -> float:
+    if size == 0.0 or not math.isfinite(size):
+        return 0.0
+    share = (math.log10(size) - floor) / (ceiling - floor)
+    return _LOWEST + share * (_STRIP_HEIGHT - _LOWEST)
+
+
+def _bar_name(sheet: Sheet, track: Track, id: str) -> str:
+    name = sheet.names.node(sheet.graph.find(id))
+    if track.path.count != 1:
+        return f"∏ at {name}"
+    root = sheet.graph.find(track.path.ids[0])
+    return f"∂{sheet.names.node(root)}/∂{name}"
+
+
+def _stations(sheet: Sheet, track: Track) -> list[tuple[str, float]]:
+    """The named nodes of the path that are drawn, with the place of their bar: in path order, evenly over each step."""
+    by_step: dict[int, list[str]] = {}
+    for id in reversed(track.path.ids[1:]):
+        step = sheet.cell.parts.get(id, (None, ""))[0]
+        if step is not None and id in sheet.nodes and sheet.graph.find(id).name:
+            by_step.setdefault(step, []).append(id)
+    placed: list[tuple[str, float]] = []
+    for step, ids in by_step.items():
+        origin = sheet.columns.origins[step]
+        if step == sheet.cell.steps[0] - 1:
+            placed += [(id, _middle(sheet, id)) for id in ids]
+            continue
+        room = (sheet.plan.pitch - 8.0 if sheet.plan.boxes else sheet.plan.width) / len(ids)
+        placed += [(id, origin + (k + 0.5) * room) for k, id in enumerate(ids)]
+    return placed
+
+
+def _middle(sheet: Sheet, id: str) -> float:
+    center = sheet.nodes[id].center
+    assert center is not None
+    return center[0]
+
+
+def path_caption(sheet: Sheet, track: Track) -> str:
+    """What the path is, how it compares with all others, how to read its width."""
+    path = track.path
+    root, source = (sheet.names.node(sheet.graph.find(id)) for id in (path.ids[0], path.ids[-1]))
+    product = "∏" if all(edge.value is not None for edge in path.edges) else "∏‖·‖"
+    which = "the only path" if path.count == 1 else f"one path among {count(path.count)}"
+    return f"{root} → {source}: {which}, {product} = {number(path.product)} · line width = |running product| on a log scale; read right to left"

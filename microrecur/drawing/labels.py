@@ -1,0 +1,304 @@
+"""The words of a picture: what stands in a node, beside an edge, in the legend, all read off the recorded graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microrecur.drawing.scene import Text
+from microrecur.drawing.style import ALIASES, NODE_TEXT, SMALL_TEXT
+from microrecur.drawing.text_size import text_width
+from microrecur.graphs.notation import bound, number, typeset
+
+if TYPE_CHECKING:
+    from microrecur.graphs.graph import Edge, Factor, Node
+
+_RANK = (
+    "weight",
+    "squash slope",
+    "gate slope",
+    "product",
+    "plain",
+    "constant",
+    "plus",
+)  # colours a folded chain
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How steps are called: by number, or `t` and `t−1` when one step stands for all."""
+
+    symbolic: int | None = None  # the step called t
+
+    def step(self, step: int | None) -> int | str | None:
+        """The step as it stands in a subscript."""
+        if step is None or self.symbolic is None:
+            return step
+        behind = self.symbolic - step
+        return "t" if behind == 0 else f"t−{behind}" if behind > 0 else f"t+{-behind}"
+
+    def of(self, name: str, step: int | None) -> str:
+        """A name with its step."""
+        return typeset(name, self.step(step))
+
+    def node(self, node: Node) -> str:
+        """What a node is called in text: its name, else its symbol."""
+        return self.of(node.name, node.step) if node.name else node.symbol or "·"
+
+    def inside(self, node: Node) -> str:
+        """The name inside its own panel: zᶠ needs no step there, nor does anything with a mark."""
+        return typeset(node.name or "", None if "_" in (node.name or "") else self.step(node.step))
+
+
+def size_text(node: Node) -> str:
+    """The number a node holds, or how large its numbers are."""
+    if node.value is not None:
+        return number(node.value)
+    return f"‖·‖ = {number(_norm(node.tensor.data))}"
+
+
+def shape_text(node: Node) -> str:
+    """The shape of a node that holds more than one number, such as `4×32`."""
+    return "" if node.value is not None else "×".join(str(length) for length in node.shape)
+
+
+def flagged(node: Node) -> bool:
+    """Whether a node holds nan or infinity."""
+    return not bool(np.all(np.isfinite(node.tensor.data)))
+
+
+def name_and_value(node: Node, names: Names) -> tuple[str, ...]:
+    """Two lines: the name (with its shape), the value (or the norm)."""
+    return " ".join(filter(None, (names.node(node), shape_text(node)))), size_text(node)
+
+
+def slope_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
+    """Lines of a σ or tanh: the symbol, the name and the value in as few lines as its shape has room for."""
+    if not node.name:
+        return node.symbol, size_text(node)
+    if node.value is None:
+        return (
+            node.symbol,
+            f"{names.node(node)}  {shape_text(node)}",
+            f"≈ {number(_mean(node.tensor.data))}",
+        )
+    together = f"{names.node(node)} = {number(node.value)}"
+    if text_width(together, NODE_TEXT) <= room:
+        return node.symbol, together
+    return f"{node.symbol} → {names.node(node)}", number(node.value)
+
+
+def stacked_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
+    """Lines of a narrow shape: symbol, name, value; a value too long for it breaks at its power of ten."""
+    value = number(node.value if node.value is not None else _mean(node.tensor.data))
+    if node.value is None:
+        return node.symbol, names.node(node), value, shape_text(node)
+    if text_width(value, NODE_TEXT) <= room:
+        return node.symbol, names.node(node), value
+    return node.symbol, names.node(node), *value.replace("·", "·\n").split("\n")
+
+
+def affine_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
+    """Lines of a pre-activation: one if it fits, else two."""
+    name = names.inside(node)
+    if node.value is None:
+        return f"{name}  {shape_text(node)}", size_text(node)
+    together = f"{name} = {number(node.value)}"
+    return (together,) if text_width(together, NODE_TEXT) <= room else (name, number(node.value))
+
+
+def edge_kind(factors: Sequence[Factor]) -> str:
+    """The kind that colours an edge: of several factors the one most worth seeing."""
+    kinds = {ALIASES.get(factor.kind, factor.kind) for factor in factors}
+    return next((kind for kind in _RANK if kind in kinds), "plain")
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """One factor in words: `σ′`, `= 0.12`, `≤ ¼`, apart so that it can be wrapped."""
+
+    head: str
+    equals: str
+    ceiling: str
+    kind: str
+
+    def wrapped(self, breaks: int, times: bool = False) -> tuple[str, ...]:
+        """As one line (0 breaks), two (1) or up to three (2)."""
+        head = f"× {self.head}" if times else self.head
+        parts = [part for part in (head, self.equals, self.ceiling) if part]
+        if breaks == 0 or len(parts) == 1:
+            return (" ".join(parts),)
+        if breaks == 1 and len(parts) == 3:
+            # × tanh′ / = 0.43 ≤ 1 on a path, where ∏ = … follows; σ′ = 0.12 / ≤ ¼ elsewhere
+            return (parts[0], " ".join(parts[1:])) if times else (" ".join(parts[:2]), parts[2])
+        if breaks == 3:
+            return tuple(part.removeprefix("= ") for part in parts)
+        return tuple(parts)
+
+
+def phrase(factor: Factor, names: Names) -> Phrase:
+    """One factor as name, value and bound."""
+    colour = ALIASES.get(factor.kind, factor.kind)
+    if factor.kind in ("pass", "constant") and factor.number is not None:
+        return Phrase(_plain_number(factor.number), "", "", colour)
+    name = names.of(factor.name, factor.step)
+    ceiling = _ceiling(factor)
+    if factor.number is not None:
+        return Phrase(name, f"= {number(factor.number)}", ceiling, colour)
+    if factor.kind in ("gate slope", "squash slope", "gate value"):
+        return Phrase(name, f"≈ {number(factor.typical)}", ceiling, colour)
+    if factor.kind == "memory value":
+        return Phrase(f"|{name}|", f"≈ {number(factor.typical)}", ceiling, colour)
+    if factor.kind == "pass":
+        return Phrase("1", "", "", colour)
+    return Phrase(f"‖{name}‖", f"= {number(factor.norm)}", ceiling, colour)
+
+
+def _ceiling(factor: Factor) -> str:
+    """The bound of a slope or a gate's value; memory is no ceiling, and one of 0 says nothing new."""
+    if factor.bound is None or not math.isfinite(factor.bound):
+        return ""
+    if (
+        factor.kind == "gate value"
+    ):  # a known initial state in [0, 1] has itself as bound: nothing to say
+        return f"≤ {bound(factor.bound)}" if factor.bound == 1.0 else ""
+    return f"≤ {bound(factor.bound)}" if factor.kind in ("gate slope", "squash slope") else ""
+
+
+def wrappings(edge: Edge, names: Names) -> tuple[tuple[Text, ...], ...]:
+    """The label of an edge, wrapped in every way it may stand, best first."""
+    if edge.paths > 1 or not edge.factors:
+        size = number(edge.value) if edge.value is not None else f"‖·‖ = {number(edge.norm)}"
+        return _unique(
+            [
+                (
+                    Text(f"{edge.paths} paths", "muted", SMALL_TEXT),
+                    Text(f"Σ = {size}", "muted", SMALL_TEXT),
+                )
+            ]
+        )
+    phrases = [phrase(factor, names) for factor in telling(edge.factors)]
+    return _unique(
+        tuple(_lines(phrases, breaks))
+        for breaks in ((0, 1, 2) if len(phrases) == 1 else (0, 1, 2, 3))
+    )
+
+
+def loss_wrappings(edge: Edge, target: str) -> tuple[tuple[Text, ...], ...]:
+    """The label of an arrow into a loss: how the loss answers to that one input."""
+    size = number(edge.value) if edge.value is not None else number(edge.norm)
+    head = f"{target}′" if edge.value is not None else f"‖{target}′‖"
+    return _unique(
+        tuple(Text(line, "loss", SMALL_TEXT) for line in lines)
+        for lines in ((f"{head} = {size}",), (head, f"= {size}"))
+    )
+
+
+def path_wrappings(
+    edge: Edge, running: float, names: Names, loss: str = ""
+) -> tuple[tuple[Text, ...], ...]:
+    """The label of an edge on a chosen path: × its factors, then the running product in black.
+
+    A step that passes everything on leaves the product as it was and needs no label; a loss is one factor.
+    """
+    product = "∏" if edge.value is not None else "∏‖·‖"
+    total = Text(f"{product} = {number(running)}", "path", SMALL_TEXT)
+    factors = telling(edge.factors)
+    if loss:
+        return _unique(
+            (
+                *(
+                    replace(line, text=f"× {line.text}") if not k else line
+                    for k, line in enumerate(lines)
+                ),
+                total,
+            )
+            for lines in loss_wrappings(edge, loss)
+        )
+    if edge.paths == 1 and all(
+        factor.kind == "pass" and factor.number == 1.0 for factor in factors
+    ):
+        return ()
+    if edge.paths > 1 or not factors or len(factors) > 3:
+        size = number(edge.value if edge.value is not None else edge.norm)
+        return ((Text(f"× {size}", edge_kind(edge.factors), SMALL_TEXT), total),)
+    phrases = [phrase(factor, names) for factor in factors]
+    return _unique((*_lines(phrases, breaks, times=True), total) for breaks in (0, 1, 2))
+
+
+def telling(factors: Sequence[Factor]) -> tuple[Factor, ...]:
+    """The factors worth printing: a chain's ones are silent unless there is nothing else."""
+    silent = ("pass", "reduction", "constant")
+    kept = tuple(f for f in factors if not (f.kind in silent and f.number == 1.0))
+    return kept or tuple(factors[:1])
+
+
+def affine_text(
+    node: Node, edges: Iterable[Edge], sources: dict[str, Node], names: Names
+) -> str | None:
+    """The affine map behind a pre-activation as written: `W·xₜ + U·hₜ₋₁ + b`; None if it is not one."""
+    terms = []
+    for edge in edges:
+        if len(edge.factors) != 1 or edge.factors[0].kind != "weight":
+            return None
+        terms.append(
+            (f"{typeset(edge.factors[0].name)}·{names.node(sources[edge.source])}", edge.source)
+        )
+    terms.sort(key=lambda term: sources[term[1]].role != "input")
+    bias = ["b"] if _has_bias(node) else []
+    return " + ".join([term for term, _ in terms] + bias) if terms else None
+
+
+def _has_bias(node: Node) -> bool:
+    """Whether a parameter is added along the way from the named inputs to this pre-activation."""
+    waiting = [node.tensor]
+    while waiting:
+        tensor = waiting.pop()
+        if tensor.op is None or (tensor.name and tensor is not node.tensor):
+            continue
+        for operand in tensor.inputs:
+            name = operand.name or ""
+            if tensor.op.name == "add" and (
+                name.startswith("b_") or name == "b" or name.startswith("bias")
+            ):
+                return True
+        waiting.extend(tensor.inputs)
+    return False
+
+
+def _lines(phrases: Sequence[Phrase], breaks: int, times: bool = False) -> list[Text]:
+    return [
+        Text(line, item.kind, SMALL_TEXT)
+        for item in phrases
+        for line in item.wrapped(breaks, times)
+    ]
+
+
+def _unique(options: Iterable[Iterable[Text]]) -> tuple[tuple[Text, ...], ...]:
+    return tuple(dict.fromkeys(tuple(option) for option in options))
+
+
+def _plain_number(value: float) -> str:
+    return bound(value) if math.isfinite(value) and value == int(value) else number(value)
+
+
+def _norm(data: np.ndarray) -> float:
+    return float(np.linalg.norm(np.asarray(data, dtype=float)))
+
+
+def _mean(data: np.ndarray) -> float:
+    return float(np.mean(data)) if data.size else math.nan
+
+
+def one() -> tuple[Text, ...]:
+    """The label of an arrow that passes its input on."""
+    return (Text("1", "plus", SMALL_TEXT),)
+
+
+def note(text: str) -> Text:
+    """A line of small grey text."""
+    return Text(text, "muted", SMALL_TEXT)

@@ -1,0 +1,185 @@
+"""Puts edge labels where they cover nothing: no line, no shape, no other label.
+
+Greedy and deterministic: labels come in order of importance, each tries places along its own edge in order of
+preference and takes the cheapest. What may be dropped is dropped when no place is free; what may not, takes the least evil.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import product
+
+from microrecur.drawing.overlaps import Box, ellipse_meets, segment_meets
+from microrecur.drawing.scene import Point, SceneNode, Text
+from microrecur.drawing.text_size import text_box
+
+Segment = tuple[Point, Point]
+
+_SLICE = 80.0  # width of the slices that obstacles are filed under, points
+_MARGIN = 1.6  # air around a label
+# Where a label is tried, each with how little it is liked: away from its line, away from its middle, wrapped,
+# on a later line, on the second side.
+_GAPS = ((2.0, 0.0), (8.0, 0.4), (14.0, 0.9), (22.0, 1.6))
+_SHARES = (
+    (0.5, 0.0),
+    (0.42, 0.1),
+    (0.58, 0.1),
+    (0.34, 0.2),
+    (0.66, 0.2),
+    (0.25, 0.35),
+    (0.75, 0.35),
+    (0.14, 0.6),
+    (0.86, 0.6),
+)
+_WRAPPED, _LATER, _SECOND_SIDE = 0.7, 0.5, 0.05
+_BLOCKED = 1000.0  # covering something
+OUTLINE, FILLED = 0.4, 1.5  # crossing the border of a panel, one that is filled stands out more
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A label that wants a place: its wrappings (best first), the lines it may stand beside."""
+
+    wrappings: tuple[tuple[Text, ...], ...]
+    segments: tuple[Segment, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A label in its place."""
+
+    lines: tuple[Text, ...]
+    at: Point
+    blocked: bool
+
+
+@dataclass(slots=True)
+class Board:
+    """What is already drawn, filed in vertical slices so that a look-up sees only its neighbours."""
+
+    _boxes: dict[int, list[Box]] = field(default_factory=lambda: defaultdict(list))
+    _rounds: dict[int, list[tuple[Point, Point]]] = field(default_factory=lambda: defaultdict(list))
+    _lines: dict[int, list[tuple[Segment, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    _borders: dict[int, list[tuple[Segment, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def add_box(self, box: Box) -> None:
+        """Keep a rectangle free."""
+        for key in _slices(box.left, box.right):
+            self._boxes[key].append(box)
+
+    def add_node(self, node: SceneNode) -> None:
+        """Keep a shape free."""
+        assert node.center is not None
+        if node.shape in ("ellipse", "circle"):
+            half = node.size[0] / 2
+            for key in _slices(node.center[0] - half, node.center[0] + half):
+                self._rounds[key].append((node.center, node.size))
+        else:
+            self.add_box(Box.around(node.center, node.size))
+
+    def add_line(self, points: Iterable[Point], width: float, arrow: bool = True) -> None:
+        """Keep a bent line and its arrow head free."""
+        points = tuple(points)
+        for segment in zip(points, points[1:], strict=False):
+            xs = sorted(point[0] for point in segment)
+            for key in _slices(xs[0] - width, xs[1] + width):
+                self._lines[key].append((segment, width / 2))
+        if arrow and len(points) > 1:
+            head = 7.0 + 1.6 * width
+            self.add_box(
+                Box.around(_toward(points[-1], points[-2], head / 2), (0.9 * head, 0.9 * head))
+            )
+
+    def add_border(self, box: Box, weight: float) -> None:
+        """Remember the outline of a panel, which a label had better not cross."""
+        corners = (
+            (box.left, box.low),
+            (box.right, box.low),
+            (box.right, box.high),
+            (box.left, box.high),
+        )
+        for start, end in zip(corners, corners[1:] + corners[:1], strict=True):
+            for key in _slices(min(start[0], end[0]), max(start[0], end[0])):
+                self._borders[key].append(((start, end), weight))
+
+    def cost(self, box: Box) -> float:
+        """What it would cover, in units of evil; 0 where all is free."""
+        total = 0.0
+        keys = _slices(box.left, box.right)
+        for key in keys:
+            total += _BLOCKED * sum(box.covers(other) for other in self._boxes[key])
+            total += _BLOCKED * sum(ellipse_meets(box, *other) for other in self._rounds[key])
+            total += _BLOCKED * sum(
+                segment_meets(box, *line, half) for line, half in self._lines[key]
+            )
+            total += sum(weight * segment_meets(box, *line) for line, weight in self._borders[key])
+        return total / len(keys)
+
+    def place(self, request: Request) -> Placed | None:
+        """Find the cheapest place, keep it free from now on; None if it is optional and nothing is free."""
+        best: tuple[float, tuple[Text, ...], Point, Box] | None = None
+        for dislike, lines, at in sorted(_candidates(request), key=lambda candidate: candidate[0]):
+            if best is not None and best[0] <= dislike:
+                break
+            box = label_box(lines, at, _MARGIN)
+            cost = self.cost(box) + dislike
+            if best is None or cost < best[0]:
+                best = (cost, lines, at, box)
+        if best is None or (request.optional and best[0] >= _BLOCKED / 4):
+            return None
+        self.add_box(best[3])
+        return Placed(best[1], best[2], best[0] >= _BLOCKED / 4)
+
+
+def label_box(lines: tuple[Text, ...], at: Point, margin: float = 0.0) -> Box:
+    """The rectangle that stacked lines of text take, centred at a point."""
+    size = text_box(
+        tuple(line.text for line in lines), max((line.size for line in lines), default=0.0)
+    )
+    return Box.around(at, size, margin)
+
+
+def _candidates(request: Request) -> Iterator[tuple[float, tuple[Text, ...], Point]]:
+    """Every place a label is tried at, with how little it is liked."""
+    for wrap, lines in enumerate(request.wrappings):
+        size = label_box(lines, (0.0, 0.0), _MARGIN)
+        for later, (start, end) in enumerate(request.segments):
+            for (gap, far), (share, off) in product(_GAPS, _SHARES):
+                dislike = far + off + _WRAPPED * wrap + _LATER * later
+                for side, at in enumerate(_beside(start, end, share, (size.right, size.high), gap)):
+                    yield dislike + _SECOND_SIDE * side, lines, at
+
+
+def _beside(start: Point, end: Point, share: float, half: Point, gap: float) -> Iterator[Point]:
+    """Centres on both sides of a line, just far enough that the label clears it; right and above come first."""
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    length = math.hypot(dx, dy)
+    if length == 0.0:
+        return
+    x, y = start[0] + share * dx, start[1] + share * dy
+    normal = (dy / length, -dx / length)
+    if normal < (0.0, 0.0):
+        normal = (-normal[0], -normal[1])
+    reach = half[0] * abs(normal[0]) + half[1] * abs(normal[1]) + gap
+    yield x + normal[0] * reach, y + normal[1] * reach
+    yield x - normal[0] * reach, y - normal[1] * reach
+
+
+def _slices(left: float, right: float) -> range:
+    return range(int(left // _SLICE), int(right // _SLICE) + 1)
+
+
+def _toward(start: Point, end: Point, distance: float) -> Point:
+    length = math.dist(start, end)
+    if length == 0.0:
+        return start
+    share = distance / length
+    return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
