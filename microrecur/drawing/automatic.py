@@ -83,7 +83,7 @@ def _lines(node: Node, names: labels.Names) -> tuple[str, ...]:
 
 
 def _group(node: Node) -> str | None:
-    """The panel of a node: its layer and step, or its scope where there are no steps; a state has none."""
+    """The panel of a node: its layer and step, or its scope without steps; a state has none."""
     if node.role in ("state", "loss", "parameter") or (node.step is None and node.gate is None):
         return None
     parts = [*node.layer, f"t = {node.step}" if node.step is not None else node.gate or ""]

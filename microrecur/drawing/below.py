@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable
 
 from microrecur.drawing import labels
-from microrecur.drawing.pinned import Sheet
 from microrecur.drawing.placing import label_box
 from microrecur.drawing.scene import Bar, Caption, Point, Scene, Text
+from microrecur.drawing.sheet import Sheet
 from microrecur.drawing.style import LEGEND, SMALL_TEXT
 from microrecur.drawing.text_size import text_width
 from microrecur.drawing.track import Track
@@ -86,7 +86,7 @@ def _add_legend(
 
 
 def _from_left(text: str, x: float, row: float) -> Caption:
-    """A line that begins at x; centred there, so that an engine that measures text badly cannot shift it."""
+    """A line that begins at x; centred, so that an engine that measures badly cannot shift it."""
     return Caption(labels.note(text), (x + text_width(text, SMALL_TEXT) / 2, row))
 
 
@@ -150,7 +150,7 @@ def _bar_name(sheet: Sheet, track: Track, id: str) -> str:
 
 
 def _stations(sheet: Sheet, track: Track) -> list[tuple[str, float]]:
-    """The named nodes of the path that are drawn, with the place of their bar: in path order, evenly over each step."""
+    """The path's named nodes that are drawn, and where their bars stand: evenly over each step."""
     by_step: dict[int, list[str]] = {}
     for id in reversed(track.path.ids[1:]):
         step = sheet.cell.parts.get(id, (None, ""))[0]
@@ -179,4 +179,5 @@ def path_caption(sheet: Sheet, track: Track) -> str:
     root, source = (sheet.names.node(sheet.graph.find(id)) for id in (path.ids[0], path.ids[-1]))
     product = "∏" if all(edge.value is not None for edge in path.edges) else "∏‖·‖"
     which = "the only path" if path.count == 1 else f"one path among {count(path.count)}"
-    return f"{root} → {source}: {which}, {product} = {number(path.product)} · line width = |running product| on a log scale; read right to left"
+    reading = "line width = |running product| on a log scale; read right to left"
+    return f"{root} → {source}: {which}, {product} = {number(path.product)} · {reading}"

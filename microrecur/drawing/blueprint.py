@@ -1,6 +1,7 @@
-"""A blueprint: the grid of one step of a known cell: where each part stands and how lines run between parts.
+"""A blueprint: the grid of one step of a known cell: where each part stands, how lines run.
 
-Parts are those of `roles.py`. Lengths are points from the step's left edge; the conveyor is the row y = 0.
+Parts are those of `roles.py`. Lengths are points from the step's left edge; the conveyor is the
+row y = 0.
 """
 
 from __future__ import annotations
@@ -88,3 +89,12 @@ def leg(offset: float, label: str = "wanted") -> Route:
 def rail(row: float, offset: float = 0.0, label: str = "wanted", last_leg: bool = True) -> Route:
     """Straight to a row, along it, then straight into the target."""
     return Route(lambda s, t: ((s[0], row), (t[0] + offset, row)), label=label, last_leg=last_leg)
+
+
+def state_places(plan: Blueprint) -> dict[str, Place]:
+    """Where later steps find each state."""
+    return {
+        part: plan.boxes.get(part) or plan.places[part]
+        for part in ("c", "h")
+        if part in plan.places
+    }

@@ -1,4 +1,4 @@
-"""Steps from left to right: which are shown, where each begins, what stands for those folded away."""
+"""Steps from left to right: which are shown, where each begins, where the folded ones stand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from microrecur.drawing.roles import Cell
 
 FOLD_WIDTH = 144.0  # the room a folded run of steps takes
 
-# Steps that stay legible at a width of 1100 pixels, and how many are kept at either end beyond that.
+# Steps that stay legible 1100 pixels wide, and how many are kept at either end beyond that.
 _LIMITS = {
     ("rnn", "op"): (6, 2, 2),
     ("rnn", "gate"): (6, 2, 2),
@@ -69,7 +69,7 @@ def columns(cell: Cell, plan: Blueprint, shown: tuple[int, ...]) -> Columns:
 
 
 def blueprint(cell: Cell, single: bool, written: float) -> Blueprint:
-    """The grid for a cell, one step alone or one of many; `written` is the width of its affine map in words."""
+    """The grid for a cell, one step alone or one of many; `written`: width of its affine map."""
     if cell.kind == "rnn":
         return rnn_layout.single_cell(written) if single else rnn_layout.unrolled()
     if cell.kind == "lstm":

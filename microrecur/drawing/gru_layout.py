@@ -1,4 +1,4 @@
-"""The GRU's textbook grid: the hidden state is the conveyor; the reset gate acts before Uⁿ or after it."""
+"""The GRU's textbook grid: the hidden state is the conveyor; the reset before Uⁿ or after it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _NARROW = _Columns(panel=112.0, gap=10.0, middle=92.0, leg=36.0, edge=4.0)
 def by_op(single: bool, reset_after: bool) -> Blueprint:
     """The grid with pre-activations and every ⊙, + and 1−z."""
     columns = _WIDE if single else _NARROW
-    at, beyond = columns.at, columns.width + GAP / 2
+    beyond = columns.width + GAP / 2
     state = {"h": Place(beyond, _CONVEYOR, STATE, "state")}
     routes = _common_routes(columns, single)
     routes.update(_after_routes(columns) if reset_after else _before_routes(columns))
@@ -122,7 +122,7 @@ def _common_routes(columns: _Columns, single: bool) -> dict[tuple[str, str], Rou
 
 
 def _before_routes(columns: _Columns) -> dict[tuple[str, str], Route]:
-    """r ⊙ h first, on the bus; then Uⁿ."""
+    """First r ⊙ h, on the bus; then Uⁿ."""
     return {
         ("h-", "reset"): Route(lambda s, t: ((s[0], t[1]),), last_leg=True),
         ("r", "reset"): rail(_RESET_RAIL),
@@ -131,7 +131,7 @@ def _before_routes(columns: _Columns) -> dict[tuple[str, str], Route]:
 
 
 def _after_routes(columns: _Columns) -> dict[tuple[str, str], Route]:
-    """Uⁿ first, to m; then r ⊙ m enters the candidate from the side."""
+    """First Uⁿ, to m; then r ⊙ m enters the candidate from the side."""
     aside = columns.panel / 2 + columns.gap / 2 + 6.0
     return {
         ("h-", "m"): rail(_HIDDEN_BUS),
@@ -159,7 +159,7 @@ _G_NEW, _G_GATE, _G_HIDDEN, _G_INPUT_BUS, _G_INPUT = (
 
 
 def by_gate(single: bool, reset_after: bool) -> Blueprint:
-    """The grid with one shape per gate: pre-activations and the reset are folded into the arrows."""
+    """The grid with one shape per gate: pre-activations and reset are folded into the arrows."""
     step, spread = (160.0, 34.0) if single else (68.0, 7.0)
     at = {gate: (100.0 if single else 40.0) + step * number for number, gate in enumerate(GATES)}
     width = at["n"] + (100.0 if single else 36.0)

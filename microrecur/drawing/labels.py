@@ -1,4 +1,4 @@
-"""The words of a picture: what stands in a node, beside an edge, in the legend, all read off the recorded graph."""
+"""The words of a picture, read off the recorded graph: what stands in a node and beside an edge."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def name_and_value(node: Node, names: Names) -> tuple[str, ...]:
 
 
 def slope_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
-    """Lines of a σ or tanh: the symbol, the name and the value in as few lines as its shape has room for."""
+    """Lines of a σ or tanh: symbol, name and value in as few lines as its shape has room for."""
     if not node.name:
         return node.symbol, size_text(node)
     if node.value is None:
@@ -93,7 +93,7 @@ def slope_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
 
 
 def stacked_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
-    """Lines of a narrow shape: symbol, name, value; a value too long for it breaks at its power of ten."""
+    """Lines of a narrow shape: symbol, name, value; a long value breaks at its power of ten."""
     value = number(node.value if node.value is not None else _mean(node.tensor.data))
     if node.value is None:
         return node.symbol, names.node(node), value, shape_text(node)
@@ -159,7 +159,7 @@ def phrase(factor: Factor, names: Names) -> Phrase:
 
 
 def _ceiling(factor: Factor) -> str:
-    """The bound of a slope or a gate's value; memory is no ceiling, and one of 0 says nothing new."""
+    """The bound of a slope or of a gate's value; a memory's is no ceiling worth printing."""
     if factor.bound is None or not math.isfinite(factor.bound):
         return ""
     if (
@@ -203,7 +203,7 @@ def path_wrappings(
 ) -> tuple[tuple[Text, ...], ...]:
     """The label of an edge on a chosen path: × its factors, then the running product in black.
 
-    A step that passes everything on leaves the product as it was and needs no label; a loss is one factor.
+    What passes everything on leaves the product as it was and needs no label; a loss is one factor.
     """
     product = "∏" if edge.value is not None else "∏‖·‖"
     total = Text(f"{product} = {number(running)}", "path", SMALL_TEXT)
@@ -240,7 +240,7 @@ def telling(factors: Sequence[Factor]) -> tuple[Factor, ...]:
 def affine_text(
     node: Node, edges: Iterable[Edge], sources: dict[str, Node], names: Names
 ) -> str | None:
-    """The affine map behind a pre-activation as written: `W·xₜ + U·hₜ₋₁ + b`; None if it is not one."""
+    """The affine map behind a pre-activation, `W·xₜ + U·hₜ₋₁ + b`; None if it is not one."""
     terms = []
     for edge in edges:
         if len(edge.factors) != 1 or edge.factors[0].kind != "weight":
@@ -262,9 +262,7 @@ def _has_bias(node: Node) -> bool:
             continue
         for operand in tensor.inputs:
             name = operand.name or ""
-            if tensor.op.name == "add" and (
-                name.startswith("b_") or name == "b" or name.startswith("bias")
-            ):
+            if tensor.op.name == "add" and (name == "b" or name.startswith(("b_", "bias"))):
                 return True
         waiting.extend(tensor.inputs)
     return False

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from microrecur.drawing import below
 from microrecur.drawing.automatic import draw_any
 from microrecur.drawing.automatic import note as note_below
-from microrecur.drawing.pinned import Sheet, draw_known
+from microrecur.drawing.pinned import draw_known
 from microrecur.drawing.roles import Cell, read_cell
 from microrecur.drawing.scene import Caption, Scene, Text
+from microrecur.drawing.sheet import Sheet
 from microrecur.graphs.notation import count, number, typeset
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def lay_out(
     caption
         Printed below it.
     steps
-        How many steps of an unrolled cell are drawn at most; "auto" keeps text legible 1100 pixels wide.
+        How many steps of an unrolled cell are drawn at most; "auto": as many as stay legible
+        1100 pixels wide.
     fold
         False draws every step, however wide.
     theme
@@ -98,7 +100,8 @@ def _title(graph: Graph, cell: Cell | None) -> str:
 
 def _description(graph: Graph, path: Path | None) -> str:
     if path is None:
-        return f"{len(graph.nodes)} nodes and {len(graph.edges)} edges; each edge shows its local derivative and bound."
+        size = f"{len(graph.nodes)} nodes and {len(graph.edges)} edges"
+        return f"{size}; each edge shows its local derivative and bound."
     root, source = (_plain_name(graph, id) for id in (path.ids[0], path.ids[-1]))
     which = "the only path" if path.count == 1 else f"one path among {count(path.count)}"
     return f"Path {root} → {source}: {which}, ∏ = {number(path.product)}."

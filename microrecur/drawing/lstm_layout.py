@@ -1,4 +1,4 @@
-"""The LSTM's textbook grid: the cell state runs straight along the top, the gates stand in a row below it."""
+"""The LSTM's textbook grid: the cell state runs straight along the top, gates in a row below."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _op_routes(columns: _Columns, single: bool) -> dict[tuple[str, str], Route]:
 
 
 def _peephole(aside: float) -> Route:
-    """From cₜ₋₁ along the row above the panels, down the gap left of the gate, into its pre-activation."""
+    """From cₜ₋₁ along the row above the panels, down the gap left of the gate, into its z."""
     return Route(
         lambda s, t: ((s[0], _PEEP_RAIL), (t[0] - aside, _PEEP_RAIL), (t[0] - aside, t[1]))
     )

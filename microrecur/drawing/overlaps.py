@@ -42,7 +42,7 @@ def ellipse_meets(box: Box, center: Point, size: Point) -> bool:
 
 
 def segment_meets(box: Box, start: Point, end: Point, margin: float = 0.0) -> bool:
-    """Whether a straight line of half-width `margin` reaches into a rectangle (Liang and Barsky 1984)."""
+    """Whether a line of half-width `margin` reaches into a rectangle (Liang and Barsky 1984)."""
     low, high = 0.0, 1.0
     limits = ((box.left - margin, box.right + margin), (box.low - margin, box.high + margin))
     for axis, (floor, ceiling) in enumerate(limits):
@@ -57,7 +57,7 @@ def segment_meets(box: Box, start: Point, end: Point, margin: float = 0.0) -> bo
 
 
 def landing(node: SceneNode, corner: Point) -> Point:
-    """Where the last leg of a bent line lands: straight on if it can hit the shape, else towards its centre."""
+    """Where a leg of a bent line lands: straight on if it hits, else towards the centre."""
     assert node.center is not None
     dx, dy = corner[0] - node.center[0], corner[1] - node.center[1]
     half_width, half_height = node.size[0] / 2, node.size[1] / 2

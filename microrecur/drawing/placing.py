@@ -1,7 +1,8 @@
 """Puts edge labels where they cover nothing: no line, no shape, no other label.
 
-Greedy and deterministic: labels come in order of importance, each tries places along its own edge in order of
-preference and takes the cheapest. What may be dropped is dropped when no place is free; what may not, takes the least evil.
+Greedy and deterministic: labels come in order of importance, each tries places along its own edge
+in order of preference and takes the cheapest. An optional label is dropped when no place is free; a
+wanted one takes the least evil.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import pairwise, product
 
 from microrecur.drawing.overlaps import Box, ellipse_meets, segment_meets
 from microrecur.drawing.scene import Point, SceneNode, Text
@@ -20,8 +21,8 @@ Segment = tuple[Point, Point]
 
 _SLICE = 80.0  # width of the slices that obstacles are filed under, points
 _MARGIN = 1.6  # air around a label
-# Where a label is tried, each with how little it is liked: away from its line, away from its middle, wrapped,
-# on a later line, on the second side.
+# Where a label is tried, each with how little it is liked: away from its line, away from its
+# middle, wrapped, on a later line, on the second side.
 _GAPS = ((2.0, 0.0), (8.0, 0.4), (14.0, 0.9), (22.0, 1.6))
 _SHARES = (
     (0.5, 0.0),
@@ -36,7 +37,7 @@ _SHARES = (
 )
 _WRAPPED, _LATER, _SECOND_SIDE = 0.7, 0.5, 0.05
 _BLOCKED = 1000.0  # covering something
-OUTLINE, FILLED = 0.4, 1.5  # crossing the border of a panel, one that is filled stands out more
+OF_STEP, OF_GATE = 0.8, 1.5  # crossing the border of a panel
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Request:
     wrappings: tuple[tuple[Text, ...], ...]
     segments: tuple[Segment, ...]
     optional: bool = False
+    width: float = 0.0  # of the line
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Placed:
 
 @dataclass(slots=True)
 class Board:
-    """What is already drawn, filed in vertical slices so that a look-up sees only its neighbours."""
+    """What is already drawn, filed in vertical slices: a look-up sees only its neighbours."""
 
     _boxes: dict[int, list[Box]] = field(default_factory=lambda: defaultdict(list))
     _rounds: dict[int, list[tuple[Point, Point]]] = field(default_factory=lambda: defaultdict(list))
@@ -88,7 +90,7 @@ class Board:
     def add_line(self, points: Iterable[Point], width: float, arrow: bool = True) -> None:
         """Keep a bent line and its arrow head free."""
         points = tuple(points)
-        for segment in zip(points, points[1:], strict=False):
+        for segment in pairwise(points):
             xs = sorted(point[0] for point in segment)
             for key in _slices(xs[0] - width, xs[1] + width):
                 self._lines[key].append((segment, width / 2))
@@ -124,7 +126,7 @@ class Board:
         return total / len(keys)
 
     def place(self, request: Request) -> Placed | None:
-        """Find the cheapest place, keep it free from now on; None if it is optional and nothing is free."""
+        """Find the cheapest place and keep it from now on; None if optional and none is free."""
         best: tuple[float, tuple[Text, ...], Point, Box] | None = None
         for dislike, lines, at in sorted(_candidates(request), key=lambda candidate: candidate[0]):
             if best is not None and best[0] <= dislike:
@@ -153,13 +155,16 @@ def _candidates(request: Request) -> Iterator[tuple[float, tuple[Text, ...], Poi
         size = label_box(lines, (0.0, 0.0), _MARGIN)
         for later, (start, end) in enumerate(request.segments):
             for (gap, far), (share, off) in product(_GAPS, _SHARES):
+                clear = gap + request.width / 2
                 dislike = far + off + _WRAPPED * wrap + _LATER * later
-                for side, at in enumerate(_beside(start, end, share, (size.right, size.high), gap)):
+                for side, at in enumerate(
+                    _beside(start, end, share, (size.right, size.high), clear)
+                ):
                     yield dislike + _SECOND_SIDE * side, lines, at
 
 
 def _beside(start: Point, end: Point, share: float, half: Point, gap: float) -> Iterator[Point]:
-    """Centres on both sides of a line, just far enough that the label clears it; right and above come first."""
+    """Centres on both sides of a line, just clear of it; right and above come first."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     length = math.hypot(dx, dy)
     if length == 0.0:

@@ -1,4 +1,4 @@
-"""The plain RNN's grid: one row for a single cell; unrolled, states on top and pre-activations below."""
+"""The plain RNN's grid: one cell in a row; unrolled, states on top, pre-activations below."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reads from a recorded graph which textbook cell it is and which part every node plays.
 
-Names and ops decide, step by step: `f` times the old `c` is what the cell keeps, `i` times `g` what it writes.
-A graph with one node that plays no known part is no known cell; it is laid out automatically.
+Names and ops decide, step by step: `f` times the old `c` is what the cell keeps, `i` times `g` what
+it writes. A graph with one node that plays no known part is no known cell.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _GRU_NAMES = frozenset({"x", "h", "r", "z", "n", "a_r", "a_z", "a_n", "m"})
 _RNN_NAMES = frozenset({"x", "h", "z"})
 _STATES = frozenset({"h", "c"})
 
-# (op, the parts among its inputs that identify it) -> the part it plays; an older step's part ends in "-".
+# (op, the part among its inputs that tells it) -> the part it plays.
 _LSTM_PARTS = (("mul", "f", "keep"), ("mul", "i", "write"), ("tanh", "c", "squash"))
 _GRU_PARTS = (
     ("mul", "r", "reset"),
@@ -91,7 +91,7 @@ def _after(graph: Graph, stepped: Iterable[Node]) -> tuple[Node, ...]:
 
 
 def _is_chain(graph: Graph, tail: tuple[Node, ...]) -> bool:
-    """Whether the nodes after the states follow one another, fed by states through the first alone."""
+    """Whether the nodes after the states follow one another, the first alone fed by states."""
     ids = [node.id for node in tail]
     for before, node in zip([None, *ids], ids, strict=False):
         sources = {edge.source for edge in graph.into(node)}
@@ -103,7 +103,7 @@ def _is_chain(graph: Graph, tail: tuple[Node, ...]) -> bool:
 
 
 def _joins(graph: Graph, before: Iterable[Node]) -> set[str | None]:
-    """Names of the stepped nodes that nodes of no step feed: inputs cut from a series, given states."""
+    """Names of the stepped nodes that nodes of no step feed: inputs cut from a series, states."""
     return {
         target.name
         for node in before
@@ -171,7 +171,7 @@ def _variant(graph: Graph, kind: str, parts: dict[str, tuple[int, str]]) -> str:
 def _reset_place(
     graph: Graph, pairs: set[tuple[str, str]], parts: dict[str, tuple[int, str]]
 ) -> str:
-    """Where the reset gate stands: before Uⁿ (it scales the state) or after it (it scales Uⁿ's product)."""
+    """Where the reset stands: before Uⁿ (it scales h) or after it (it scales h Uⁿ)."""
     if ("h", "m") in pairs or ("m", "n") in pairs:
         return "reset after"
     if ("h", "reset") in pairs:

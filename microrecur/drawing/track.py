@@ -81,7 +81,7 @@ class Track:
 
 
 def line_width(product: float, track: Track | None) -> float:
-    """Width of a path's line: |∏| on a log scale, 7 points at its largest, 1.5 less per power of ten."""
+    """Width of a path's line: |∏| on a log scale, 7 points at most, 1.5 less per power of ten."""
     if track is None or track.largest == 0.0 or not math.isfinite(product):
         return 2.0
     if product == 0.0:

@@ -1,4 +1,4 @@
-"""How names and numbers are set as text: `U_f` becomes Uᶠ, `f` of step 3 becomes f₃, 0.00031 becomes 3.1·10⁻⁴.
+"""How names and numbers are set as text: `U_f` as Uᶠ, `f` of step 3 as f₃, 0.00031 as 3.1·10⁻⁴.
 
 Pure text, shared by terminal, pictures and tables. Every letter used has a glyph in DejaVu Sans;
 Unicode has no subscript f, so gates stand as superscripts.
@@ -90,7 +90,7 @@ def power_of_ten(exponent: int) -> str:
 
 
 def bound(value: float) -> str:
-    """Set a bound: the ceilings of the textbook as fractions and whole numbers, anything else as a number.
+    """Set a bound: a textbook ceiling as fraction or whole number, anything else as a number.
 
     Examples
     --------

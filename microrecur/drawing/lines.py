@@ -1,0 +1,237 @@
+"""The lines of a known cell's picture: courses, widths, colours, and the labels they ask for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from microrecur.drawing import labels
+from microrecur.drawing.blueprint import Route, state_places
+from microrecur.drawing.dot_lines import border
+from microrecur.drawing.overlaps import landing
+from microrecur.drawing.placing import Request
+from microrecur.drawing.scene import Point, SceneEdge, SceneNode
+from microrecur.drawing.sheet import BOX, FOLD, TAIL_GAP, Line, Sheet
+from microrecur.drawing.track import line_width
+
+if TYPE_CHECKING:
+    from microrecur.graphs.graph import Edge
+
+_THIN, _CONVEYOR, _FINE = 1.6, 4.4, 1.1  # widths: of a cell, of its conveyor, beside a chosen path
+_FOLD_SLICE = 58.0  # height of the folded run that one state's lines leave from
+
+
+def add_lines(sheet: Sheet) -> None:
+    """Put every arrow on the sheet, in drawing order."""
+    seen: set[tuple[str, str]] = set()
+    for edge in sheet.graph.edges:
+        if edge.source in sheet.cell.parts and edge.target in sheet.cell.parts:
+            _add_line(sheet, edge, seen)
+        elif edge.target in sheet.nodes and (
+            edge.source in sheet.cell.parts or edge.source in sheet.nodes
+        ):
+            _add_tail_line(sheet, edge)
+    for key in [key for key in sheet.nodes if key.endswith(BOX)]:
+        _add_box_line(sheet, key)
+    # Of lines that share a bus the longer lies below, so that each leg keeps its colour to its dot.
+    sheet.lines.sort(key=lambda line: (line.rank, -_span(line.edge.points or ())))
+
+
+def _add_line(sheet: Sheet, edge: Edge, seen: set[tuple[str, str]]) -> None:
+    from_step, to_step = (sheet.cell.parts[id][0] for id in (edge.source, edge.target))
+    if sheet.columns.shows(from_step) and sheet.columns.shows(to_step):
+        route = sheet.plan.routes[sheet.cell.route(edge)]
+        older = to_step > from_step
+        source = (
+            sheet.box(edge.source)
+            if older or not _leaves_op(sheet, edge, route)
+            else sheet.nodes[edge.source]
+        )
+        _draw(sheet, edge, route, source, sheet.nodes[edge.target])
+    elif sheet.columns.shows(to_step):
+        _draw(
+            sheet,
+            edge,
+            sheet.plan.routes[sheet.cell.route(edge)],
+            _at_row(sheet, edge.source),
+            sheet.nodes[edge.target],
+        )
+    elif sheet.columns.shows(from_step) and (edge.source, FOLD) not in seen:
+        seen.add((edge.source, FOLD))
+        _draw_into_fold(sheet, edge)
+
+
+def _leaves_op(sheet: Sheet, edge: Edge, route: Route) -> bool:
+    return route.from_op or edge.source + BOX not in sheet.nodes
+
+
+def _at_row(sheet: Sheet, state: str) -> SceneNode:
+    """The folded run as the source of one state's lines: a slice of it on that state's row."""
+    fold = sheet.nodes[FOLD]
+    assert fold.center is not None
+    row = state_places(sheet.plan)[sheet.cell.parts[state][1]].y
+    return replace(fold, center=(fold.center[0], row), size=(fold.size[0], _FOLD_SLICE))
+
+
+def _draw_into_fold(sheet: Sheet, edge: Edge) -> None:
+    source, fold = sheet.box(edge.source), _at_row(sheet, edge.source)
+    assert fold.center is not None
+    running = (
+        sheet.track.at(edge.source)
+        if sheet.track and sheet.track.crosses(edge.source, sheet.cell)
+        else None
+    )
+    scene_edge = SceneEdge(
+        source.key,
+        FOLD,
+        "plain",
+        points=(border(source, fold.center), border(fold, source.center or fold.center)),
+        width=_FINE if running is None else line_width(running, sheet.track),
+        on_path=running is not None,
+    )
+    sheet.lines.append(Line(scene_edge, None, 3 if running is not None else 1))
+
+
+def _add_tail_line(sheet: Sheet, edge: Edge) -> None:
+    """Into a loss: straight on one row, else along the rail of the losses."""
+    step = sheet.cell.parts.get(edge.source, (None, ""))[0]
+    if step is not None and not sheet.columns.shows(step):
+        return
+    source, target = sheet.box(edge.source), sheet.nodes[edge.target]
+    assert source.center is not None and target.center is not None
+    near = (
+        target.center[0] - source.center[0] < source.size[0] / 2 + target.size[0] + TAIL_GAP + 8.0
+    )
+    level = source.center[1] == target.center[1]
+    rail = sheet.plan.loss_rail
+    if level and (near or _row_is_free(sheet, source, target)):
+        route = Route()
+    elif near:
+        route = Route(lambda s, t: ((t[0], s[1]),))
+    else:
+        route = Route(lambda s, t: ((s[0], rail), (t[0], rail)), label="optional", last_leg=False)
+    _draw(sheet, edge, route, source, target, into_loss=True)
+
+
+def _row_is_free(sheet: Sheet, source: SceneNode, target: SceneNode) -> bool:
+    assert source.center is not None and target.center is not None
+    return not any(
+        node.center is not None
+        and source.center[0] < node.center[0] < target.center[0]
+        and abs(node.center[1] - source.center[1]) < (node.size[1] + 10.0) / 2
+        for node in sheet.nodes.values()
+    )
+
+
+def _add_box_line(sheet: Sheet, key: str) -> None:
+    """From an op to the state box behind it: the same node twice, so the factor is 1."""
+    id = key.removesuffix(BOX)
+    part = sheet.cell.parts[id][1]
+    route = sheet.plan.routes[part, part]
+    source, target = sheet.nodes[id], sheet.nodes[key]
+    points = _course(source, target, route, on_path=False)
+    thick = (part, part) in sheet.plan.conveyor
+    on_path = sheet.track is not None and sheet.track.leaves_box(id, sheet.cell, sheet.plan)
+    width = _off_path_width(sheet, thick)
+    if on_path and sheet.track is not None:
+        width = line_width(sheet.track.at(id), sheet.track)
+    edge = SceneEdge(source.key, key, "plus", points=points, width=width, on_path=on_path)
+    request = Request((labels.one(),), tuple(pairwise(points)), route.label == "optional")
+    wanted = route.label != "none" and not sheet.track
+    sheet.lines.append(Line(edge, request if wanted else None, 3 if on_path else 2))
+
+
+def _draw(
+    sheet: Sheet,
+    edge: Edge,
+    route: Route,
+    source: SceneNode,
+    target: SceneNode,
+    *,
+    into_loss: bool = False,
+) -> None:
+    on_path = sheet.track is not None and sheet.track.holds(edge)
+    points = _course(source, target, route, on_path)
+    from_input = sheet.cell.parts.get(edge.source, (0, ""))[1] == "x"
+    thick = (
+        not into_loss
+        and edge.source in sheet.cell.parts
+        and sheet.cell.route(edge) in sheet.plan.conveyor
+    )
+    kind = "loss" if into_loss else labels.edge_kind(edge.factors)
+    width, rank = _off_path_width(sheet, thick), 2 if thick else 1
+    if on_path and sheet.track is not None:
+        width, rank = line_width(sheet.track.after(edge), sheet.track), 3
+    elif from_input:
+        kind, rank = "muted", 0
+    scene_edge = SceneEdge(
+        source.key,
+        target.key,
+        kind,
+        points=points,
+        width=width,
+        on_path=on_path,
+        id=(edge.source, edge.target),
+    )
+    sheet.lines.append(
+        Line(scene_edge, _request(sheet, edge, route, points, from_input, into_loss), rank)
+    )
+
+
+def _off_path_width(sheet: Sheet, thick: bool) -> float:
+    if sheet.track is not None:
+        return _FINE
+    return _CONVEYOR if thick else _THIN
+
+
+def _course(source: SceneNode, target: SceneNode, route: Route, on_path: bool) -> tuple[Point, ...]:
+    """The polyline of an arrow, from outline to outline."""
+    assert source.center is not None and target.center is not None
+    corners = route.corners(source.center, target.center)
+    if not corners:
+        return border(source, target.center), border(target, source.center)
+    start = landing(source, corners[0])
+    inner = corners[1:] if route.tap and not on_path else corners
+    begin = corners[0] if route.tap and not on_path else start
+    return (begin, *inner, landing(target, corners[-1]))
+
+
+def _request(
+    sheet: Sheet,
+    edge: Edge,
+    route: Route,
+    points: tuple[Point, ...],
+    from_input: bool,
+    into_loss: bool,
+) -> Request | None:
+    if route.label == "none":
+        return None
+    segments = tuple(pairwise(points))
+    if into_loss and len(segments) > 1:
+        segments = segments[:1]  # the rail is shared by all losses
+    segments = (
+        segments[-1:] if route.last_leg else tuple(sorted(segments, key=_length, reverse=True))
+    )
+    loss = sheet.names.node(sheet.graph.find(edge.target)) if into_loss else ""
+    if sheet.track is not None and sheet.track.holds(edge):
+        options = labels.path_wrappings(edge, sheet.track.after(edge), sheet.names, loss)
+        return Request(options, segments) if options else None
+    if into_loss:
+        return Request(labels.loss_wrappings(edge, loss), segments, route.label == "optional")
+    options = labels.wrappings(edge, sheet.names)
+    if from_input:
+        options = tuple(tuple(replace(line, kind="muted") for line in lines) for lines in options)
+    optional = route.label == "optional" or sheet.track is not None
+    if sheet.track is not None and sheet.cell.level == "gate":
+        return None
+    return Request(options, segments, optional)
+
+
+def _length(segment: tuple[Point, Point]) -> float:
+    return math.dist(*segment)
+
+
+def _span(points: tuple[Point, ...]) -> float:
+    return sum(map(_length, pairwise(points)))

@@ -1,0 +1,128 @@
+"""A graph or a path as aligned text: for terminals, and for where nothing can be drawn."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from microrecur.drawing import labels
+from microrecur.graphs.notation import count, number
+
+if TYPE_CHECKING:
+    from microrecur.flows.paths import Path
+    from microrecur.graphs.graph import Edge, Graph, Node
+
+_LONGEST = 120  # lines; what is longer says how much it leaves out
+
+
+def text_view(graph: Graph, path: Path | None = None, *, names: labels.Names | None = None) -> str:
+    """Tell a graph in text: the path factor by factor, or every node with what flows into it.
+
+    Parameters
+    ----------
+    graph
+        At the level to show.
+    path
+        A path of this graph; without one the whole graph is told.
+    names
+        How steps are called.
+
+    Returns
+    -------
+    str
+        Lines without colour.
+    """
+    names = names or labels.Names()
+    return _path_text(graph, path, names) if path is not None else _graph_text(graph, names)
+
+
+def _path_text(graph: Graph, path: Path, names: labels.Names) -> str:
+    root, source = (_called(graph.find(id), names) for id in (path.ids[0], path.ids[-1]))
+    which = "the only path" if path.count == 1 else f"one path among {count(path.count)}"
+    signed = all(edge.value is not None for edge in path.edges)
+    product = "∏" if signed else "∏‖·‖"
+    rows = [("node", "value", "factors", product), (root, _value(graph.find(path.ids[0])), "", "")]
+    for edge, running in zip(path.edges, path.running, strict=True):
+        node = graph.find(edge.source)
+        rows.append((_called(node, names), _value(node), _factors(edge, names), number(running)))
+    head = f"{root} → {source}: {which}, {product} = {number(path.product)}"
+    return "\n".join([head, *_shortened(_aligned(rows))])
+
+
+def _graph_text(graph: Graph, names: labels.Names) -> str:
+    lines: list[str] = []
+    step: object = object()
+    by_step = sorted(graph.nodes, key=lambda n: (n.step is None and n.op is not None, n.step or 0))
+    rows: list[tuple[str, ...]] = []
+    for node in by_step:
+        if node.step != step:
+            lines += _aligned(rows)
+            rows, step = [], node.step
+            if step is not None:
+                lines.append(f"step {names.step(node.step)}")
+        rows += _node_rows(graph, node, names)
+    return "\n".join(_shortened(lines + _aligned(rows)))
+
+
+def _node_rows(graph: Graph, node: Node, names: labels.Names) -> list[tuple[str, ...]]:
+    """A node and, line by line, where it comes from."""
+    name, value = _called(node, names), f"= {_value(node)}"
+    op = node.symbol if node.name else ""
+    arrivals = [
+        (f"← {_called(graph.find(edge.source), names)}", _factors(edge, names))
+        for edge in graph.into(node.id)
+    ] or [("", "")]
+    first, *others = arrivals
+    return [(f"  {name}", value, op, *first), *(("", "", "", *arrival) for arrival in others)]
+
+
+def _called(node: Node, names: labels.Names) -> str:
+    return names.node(node)
+
+
+def _value(node: Node) -> str:
+    shape = labels.shape_text(node)
+    return " ".join(filter(None, (shape, labels.size_text(node))))
+
+
+def _factors(edge: Edge, names: labels.Names) -> str:
+    """× each factor of an edge with its bound; several paths in one are summed."""
+    if edge.paths > 1 or not edge.factors:
+        size = edge.value if edge.value is not None else edge.norm
+        return f"× {number(size)} ({edge.paths} paths)"
+    phrases = (labels.phrase(factor, names) for factor in labels.telling(edge.factors))
+    return "  ".join(phrase.wrapped(0, times=True)[0] for phrase in phrases)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns side by side, two blanks apart, no blanks at the end."""
+    if not rows:
+        return []
+    widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _columns(text: str) -> int:
+    """Columns a text takes in a terminal."""
+    return sum(
+        0
+        if unicodedata.combining(letter)
+        else 2
+        if unicodedata.east_asian_width(letter) in "WF"
+        else 1
+        for letter in text
+    )
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    if len(lines) <= _LONGEST:
+        return lines
+    half = _LONGEST // 2
+    left_out = f"… {len(lines) - 2 * half:,} lines more …"
+    return [*lines[:half], left_out, *lines[-half:]]
