@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microrecur.drawing.dot import LABEL_LIMIT, layout_engine, printable, svg_ids, to_digraph
+from microrecur.drawing.dot import LABEL_LIMIT, layout_engine, printable, quote, svg_ids, to_digraph
 from microrecur.drawing.dot_lines import border, edge_points, label_place, spline
 from microrecur.drawing.drawing import Drawing
 from microrecur.drawing.scene import Bar, Caption, Panel, Scene, SceneEdge, SceneNode, Text
@@ -203,6 +203,29 @@ def test_what_cannot_be_drawn_is_replaced(typed, drawn):
     scene.captions = [Caption(Text(typed), (0.0, 0.0))]
     scene.title = typed
     assert drawn in texts(Drawing(scene).svg())
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_quoted_text_can_be_taken_for_html_or_end_its_string(text):
+    quoted = quote(text)
+    assert not set("<>\n") & set(quoted)
+    assert '"' not in re.sub(r"\\.", "", quoted) and not re.sub(r"\\.", "", quoted).endswith("\\")
+
+
+def test_captions_begin_end_or_stand_at_their_place():
+    scene = pair()
+    scene.captions = [
+        Caption(Text(align), (140.0, -60.0 - 20 * k), align)
+        for k, align in enumerate(("left", "center", "right"))
+    ]
+    root = ElementTree.fromstring(Drawing(scene).svg())
+    drawn = {e.text: e for e in root.iter() if e.tag.endswith("text")}
+    for align, anchor in (("left", "start"), ("center", "middle"), ("right", "end")):
+        assert drawn[align].get("text-anchor") == anchor
+        # The edge's label has its centre at the same x.
+        assert float(drawn[align].get("x")) == pytest.approx(
+            float(drawn["U = 1.2"].get("x")), abs=1
+        )
 
 
 def test_a_newline_starts_a_line():
