@@ -76,6 +76,7 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.engine.tensor import no_grad as no_grad
     from microrecur.engine.tensor import scope as scope
     from microrecur.engine.tensor import tensor as tensor
+    from microrecur.flows.flow import flow as flow
     from microrecur.graphs.graph import graph as graph
     from microrecur.nn.cells import GRUCell as GRUCell
     from microrecur.nn.cells import LSTMCell as LSTMCell
@@ -94,6 +95,7 @@ _ROOM_OF_NAMES = {
     "engine.check": "gradcheck",
     "engine.errors": "ShapeError StaleGraphError GradcheckError UnknownNode RenderError",
     "nn.cells": "RNNCell LSTMCell GRUCell unroll",
+    "flows.flow": "flow",
     "graphs.graph": "graph",
     "drawing.draw": "draw",
     "data.series": "Series sunspots read_series windows Standardiser",

@@ -6,6 +6,7 @@ interesting. So every node carries an array and one power of two, and nothing un
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ Pull = Callable[[Tensor, int, np.ndarray], np.ndarray]
 # An array is rescaled when its largest entry leaves 2^±SAFE: far inside float64, so products of two
 # neighbours never leave it.
 SAFE = 200
+LEAST, MOST = 2.0**-SAFE, 2.0**SAFE
 
 
 class Scaled(NamedTuple):
@@ -31,12 +33,10 @@ class Scaled(NamedTuple):
 
     def rescaled(self) -> Scaled:
         """Return the same numbers with the largest entry near 1, when it is far from it."""
-        top = np.max(np.abs(self.array), initial=0.0)
-        if top == 0 or not np.isfinite(top):
+        top = _largest(self.array)
+        if LEAST < top < MOST or top == 0 or not math.isfinite(top):
             return self
-        shift = int(np.frexp(top)[1])
-        if -SAFE < shift < SAFE:
-            return self
+        shift = math.frexp(top)[1]
         return Scaled(np.ldexp(self.array, -shift), self.exponent + shift)
 
     def plus(self, other: Scaled) -> Scaled:
@@ -59,6 +59,24 @@ class Scaled(NamedTuple):
         norm = float(np.linalg.norm(self.array))
         return float(np.log2(norm)) + self.exponent if norm else -np.inf
 
+    def log10(self) -> np.ndarray:
+        """Return log₁₀ of each entry's size; −∞ of zeros. It neither under- nor overflows."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log10(np.abs(self.array)) + self.exponent * math.log10(2))
+
+    def over(self, other: Scaled) -> np.ndarray:
+        """Return the quotient entry by entry; 0/0 = nan."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            quotient = self.array / other.array
+            return np.asarray(np.ldexp(quotient, self.exponent - other.exponent))
+
+
+def _largest(array: np.ndarray) -> float:
+    """The largest |entry|; nan when one is."""
+    if array.size == 1:
+        return abs(array.item())
+    return float(np.abs(array).max(initial=0.0))
+
 
 class Linearised:
     """What lies between sources and a root: the nodes that depend on a source and lead to the root.
@@ -71,6 +89,8 @@ class Linearised:
         Where they end.
     stop : collection of Tensor
         Nodes that no sweep passes beyond (the cut set of a step).
+    without : collection of (node, k)
+        Edges that count 0 in every sweep; the recorded numbers are what they were.
     """
 
     def __init__(
@@ -78,9 +98,11 @@ class Linearised:
         roots: Iterable[Tensor],
         sources: Collection[Tensor],
         stop: Collection[Tensor] = (),
+        without: Collection[Edge] = (),
     ) -> None:
         self.roots = list(roots)
         self.sources = set(sources)
+        self._without = frozenset(without)
         stopped = set(stop) | self.sources
         reached = set(self.sources)
         self.nodes: list[Tensor] = []  # oldest first
@@ -92,14 +114,19 @@ class Linearised:
         self._inner = reached - self.sources
         self._reached = reached
         self._partials: dict[Edge, Any] = {}
+        self._edges: dict[Tensor, list[Edge]] = {}
 
     def edges(self, node: Tensor) -> list[Edge]:
         """Return the node's edges from nodes that matter, by position."""
-        if node not in self._inner:
-            return []
-        return [
-            (node, k) for k, x in enumerate(node.inputs) if x in self._reached and _passes(node, k)
-        ]
+        found = self._edges.get(node)
+        if found is None:
+            inputs = enumerate(node.inputs if node in self._inner else ())
+            found = self._edges[node] = [
+                (node, k)
+                for k, x in inputs
+                if x in self._reached and _passes(node, k) and (node, k) not in self._without
+            ]
+        return found
 
     def partial(self, node: Tensor, k: int) -> Any:
         """∂node/∂input k of an elementwise op, computed once."""
@@ -113,7 +140,10 @@ class Linearised:
         """Return g times the edge's derivative, in the shape of input k."""
         op: Any = node.op
         if isinstance(op, Elementwise):
-            part = g * self.partial(node, k)
+            partial = self.partial(node, k)
+            part = g if _is_one(partial) else g * partial
+        elif op.name == "cast":
+            part = g  # a sweep runs in float64 whatever the recorded numbers are kept in
         else:
             part = op.pull(k, g, node._data, _arrays(node), node.static)
         return _fitted(part, node.inputs[k].shape)
@@ -122,12 +152,13 @@ class Linearised:
         """The same with the absolute value of every coefficient; g ≥ 0."""
         op: Any = node.op
         if isinstance(op, Elementwise):
-            part = g * np.abs(self.partial(node, k))
-        elif isinstance(op, Linear):
-            # A linear rule's coefficients are its other operands: made absolute, so are they.
+            partial = self.partial(node, k)
+            part = g if _is_one(partial) else g * abs(partial)
+        elif isinstance(op, Linear) and not op.jointly:
+            # A bilinear rule's coefficients are its other operand: made absolute, so are they.
             part = op.pull(k, g, node._data, [np.abs(x) for x in _arrays(node)], node.static)
         else:
-            part = op.pull(k, g, node._data, _arrays(node), node.static)
+            return self.pull(node, k, g)  # what only moves, sums or picks entries has none below 0
         return _fitted(part, node.inputs[k].shape)
 
     def sweep(
@@ -152,24 +183,41 @@ class Linearised:
         """
         pull = pull or self.pull
         wanted = self.sources if keep is None else set(keep)
-        carried: dict[Tensor, Scaled] = {n: s for n, s in start.items() if n in self._reached}
+        carried = {
+            node: Scaled(np.asarray(numbers.array, float), numbers.exponent)
+            for node, numbers in start.items()
+            if node in self._reached
+        }
         cut = set(without)
-        for node in reversed(self.nodes):
-            here = carried.get(node) if node in wanted else carried.pop(node, None)
-            if here is None:
-                continue
-            for edge in self.edges(node):
-                if edge in cut:
-                    continue
-                source = node.inputs[edge[1]]
-                part = Scaled(pull(node, edge[1], here.array), here.exponent).rescaled()
-                before = carried.get(source)
-                carried[source] = part if before is None else before.plus(part).rescaled()
+        with np.errstate(all="ignore"):  # who asks says which number is not finite
+            for node in reversed(self.nodes):
+                here = carried.get(node) if node in wanted else carried.pop(node, None)
+                if here is not None:
+                    self._hand_back(node, here, carried, pull, cut)
         return {node: carried[node] for node in wanted if node in carried}
+
+    def _hand_back(
+        self,
+        node: Tensor,
+        here: Scaled,
+        carried: dict[Tensor, Scaled],
+        pull: Pull,
+        cut: Collection[Edge],
+    ) -> None:
+        passing = node.op is not None and node.op.kind == "pass"
+        for edge in self.edges(node):
+            if edge in cut:
+                continue
+            source = node.inputs[edge[1]]
+            part = Scaled(pull(node, edge[1], here.array), here.exponent)
+            if not passing:
+                part = part.rescaled()
+            before = carried.get(source)
+            carried[source] = part if before is None else before.plus(part).rescaled()
 
     def count(self, start: Mapping[Tensor, int]) -> dict[Tensor, int]:
         """Return how many paths lead from the start nodes back to each node, exactly."""
-        counts: dict[Tensor, int] = dict(start)
+        counts = {node: number for node, number in start.items() if node in self._reached}
         for node in reversed(self.nodes):
             for _, k in self.edges(node) if node in counts else ():
                 source = node.inputs[k]
@@ -187,6 +235,10 @@ def _passes(node: Tensor, k: int) -> bool:
 
 def _arrays(node: Tensor) -> list[np.ndarray]:
     return [x._data for x in node.inputs]
+
+
+def _is_one(partial: Any) -> bool:
+    return type(partial) is int and partial == 1
 
 
 def _fitted(part: Any, shape: tuple[int, ...]) -> np.ndarray:
