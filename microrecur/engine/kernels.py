@@ -23,7 +23,7 @@ def sech2(x: np.ndarray) -> np.ndarray:
 
 def power(x: np.ndarray, *, p: float) -> np.ndarray:
     """Return x to a constant power."""
-    if p < 0 and x.dtype.kind in "iu":
+    if p < 0 and np.asarray(x).dtype.kind in "iu":
         raise TypeError(
             f"pow: whole numbers to the power {p} are fractions; make the tensor a float"
         )
