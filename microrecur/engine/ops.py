@@ -80,7 +80,7 @@ power = _card(Elementwise(
     domain=((0.0, INF), (-INF, INF)), slope=(None, None),
 ))
 pow_number = _card(Elementwise(
-    name="pow", symbol="pow", latex="#1^{p}", kind="other",
+    name="pow", symbol="pow", latex="#1^{#p}", kind="other",
     forward=kernels.power,
     partials=(lambda y, x, *, p: 0.0 if p == 0 else p * pow(x, p - 1),),
     domain=((0.0, INF),), slope=(None,), range=power_of,
@@ -92,7 +92,7 @@ exp = _card(Elementwise(
     slope=(None,), range=increasing(np.exp),
 ))
 log = _card(Elementwise(
-    name="log", symbol="log", latex=r"\log #1", kind="other",
+    name="log", symbol="log", latex=r"\log(#1)", kind="other",
     forward=np.log, numpy=(np.log,), methods=("log",),
     partials=(lambda y, x: 1 / x,),
     domain=((0.0, INF),), slope=(None,),
@@ -110,7 +110,7 @@ sqrt = _card(Elementwise(
     domain=((0.0, INF),), slope=(None,),
 ))
 abs = _card(Elementwise(
-    name="abs", symbol="|·|", latex="|#1|", kind="other",
+    name="abs", symbol="|·|", latex=r"\left|#1\right|", kind="other",
     forward=np.abs, numpy=(np.abs,), methods=("__abs__", "abs"),
     partials=(lambda y, x: sign(x),),
     slope=(1,), range=even(lambda v: v),
@@ -178,7 +178,7 @@ minimum = _card(Elementwise(
     domain=((-INF, INF),) * 2, slope=(1, 1), range=corners(builtins.min),
 ))
 clip_between = _card(Elementwise(
-    name="clip", symbol="clip", latex=r"\operatorname{clip}(#1)", kind="other",
+    name="clip", symbol="clip", latex=r"\operatorname{clip}_{[#lo, #hi]}(#1)", kind="other",
     forward=lambda x, *, lo, hi: np.clip(x, lo, hi),
     partials=(lambda y, x, *, lo, hi: greater_equal(x, lo) * less_equal(x, hi),),   # 1 on the ends
     slope=(1,), range=lambda x, *, lo, hi: Interval(*np.clip(x, lo, hi).tolist()),
@@ -216,44 +216,46 @@ matmul = _card(Linear(
     domain=((-INF, INF),) * 2, slope=(None, None),
 ))
 summed = _card(Linear(
-    name="sum", symbol="Σ", latex=r"\sum #1", kind="reduction",
+    name="sum", symbol="Σ", latex=r"\sum_{#axis} #1", kind="reduction",
     forward=lambda x, *, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
     transposes=(lambda g, x, *, axis, keepdims: _spread(g, x, axis, keepdims),),
 ))
 reshaped = _card(Linear(
-    name="reshape", symbol="reshape", latex="#1", kind="pass",
+    name="reshape", symbol="reshape", latex=r"\operatorname{reshape}_{#shape}(#1)", kind="pass",
     forward=lambda x, *, shape: np.reshape(x, shape),
     transposes=(lambda g, x, *, shape: reshape(g, np.shape(x)),), slope=(1,), range=same,
 ))
 transposed = _card(Linear(
-    name="transpose", symbol="ᵀ", latex=r"#1^{\top}", kind="pass",
+    name="transpose", symbol="ᵀ", latex=r"#1^{\top#axes}", kind="pass",
     forward=lambda x, *, axes: np.transpose(x, axes),
     transposes=(lambda g, x, *, axes: transpose(g, np.argsort(axes).tolist()),),
     slope=(1,), range=same,
 ))
 broadcasted = _card(Linear(
-    name="broadcast_to", symbol="broadcast", latex="#1", kind="reduction",
+    name="broadcast_to", symbol="broadcast", kind="reduction",
+    latex=r"\operatorname{broadcast}_{#shape}(#1)",
     forward=lambda x, *, shape: np.broadcast_to(x, shape),
     transposes=(lambda g, x, *, shape: g,), slope=(None,), range=same,
 ))
 concatenated = _card(Linear(
-    name="concatenate", symbol="concat", latex="[#*]", kind="pass",
+    name="concatenate", symbol="concat", latex="[#*]_{#axis}", kind="pass",
     forward=lambda *xs, axis: np.concatenate(xs, axis=axis),
     transposes=lambda k, g, *xs, axis: _part(g, xs, k, axis), slope=(1,), range=hull,
 ))
 stacked = _card(Linear(
-    name="stack", symbol="stack", latex="[#*]", kind="pass",
+    name="stack", symbol="stack", latex=r"\operatorname{stack}_{#axis}(#*)", kind="pass",
     forward=lambda *xs, axis: np.stack(xs, axis=axis),
     transposes=lambda k, g, *xs, axis: g[_along(axis, np.ndim(g), k)], slope=(1,), range=hull,
 ))
 getitem = _card(Linear(
-    name="getitem", symbol="[ ]", latex="#1", kind="pass",
+    name="getitem", symbol="[ ]", latex="#1[#index]", kind="pass",
     forward=lambda x, *, index: x[index],
     transposes=(lambda g, x, *, index: scatter(g, index=index, shape=np.shape(x)),),
     slope=(1,), range=same,
 ))
 scatter = _card(Linear(
-    name="scatter", symbol="scatter", latex="#1", kind="pass",
+    name="scatter", symbol="scatter", kind="pass",
+    latex=r"\operatorname{scatter}_{#shape}^{#index}(#1)",
     forward=kernels.scatter,
     transposes=(lambda g, x, *, index, shape: g[index],), slope=(1,),
 ))
@@ -263,7 +265,7 @@ cast = _card(Linear(
     transposes=(lambda g, x, *, dtype: cast(g, dtype=x.dtype),), slope=(1,), range=same,
 ))
 greatest = _card(Selection(
-    name="max", symbol="max", latex=r"\max #1", kind="reduction",
+    name="max", symbol="max", latex=r"\max_{#axis}(#1)", kind="reduction",
     forward=lambda x, *, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
     weights=lambda x, *, axis, keepdims: kernels.share_of_greatest(x, axis),
     gather=lambda t, x, *, axis, keepdims: sum(t, axis, keepdims),

@@ -28,7 +28,8 @@ class Primitive:
     Attributes
     ----------
     name, symbol, latex : str
-        Plain name, what a picture prints, and a LaTeX template with #1, #2 for the operands.
+        Plain name, what a picture prints, and a LaTeX template with #1, #2 for the operands, #* for
+        all of them, and #axis for an argument called axis.
     kind : str
         What an edge into the op multiplies by: "gate slope", "squash slope", "product", "weight",
         "pass", "reduction" or "other".
