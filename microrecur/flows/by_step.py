@@ -1,0 +1,247 @@
+"""The gradient step by step: how much arrives at each state, and by which route it leaves.
+
+Two numbers go by the name "the gradient at c_t". The *total*, ∂L/∂c_t, is what `.grad` holds. One
+step's *view* holds the other states of the step fixed: it is what arrives from later steps, and
+what the step's Jacobian multiplies. Both are given, under their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, make_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microrecur.engine.tensor import Tensor, step_of
+from microrecur.flows.horizon import power
+from microrecur.flows.routes import share, steps_of
+from microrecur.flows.steps import Rows, Step, Steps, Word, labelled, words_of
+from microrecur.flows.sweep import Linearised, Scaled
+from microrecur.flows.tables import Table, column
+from microrecur.graphs.notation import typeset
+
+if TYPE_CHECKING:
+    from microrecur.flows.flow import Flow
+
+LOG10_2 = float(np.log10(2))
+
+
+@dataclass(frozen=True, eq=False)
+class Arrived:
+    """The gradient at one state.
+
+    Attributes
+    ----------
+    total : Scaled
+        ∂L/∂state, as `.grad` has it.
+    view : Scaled
+        The same with the other states of its step held fixed.
+    """
+
+    total: Scaled
+    view: Scaled
+
+
+class ByStep(Table[Any]):
+    """One row per step; the columns are named after the states and routes of the cell.
+
+    Attributes
+    ----------
+    states : dict
+        Of each state's name, the columns with log₁₀ of the norms of its total gradient and of one
+        step's view: ``("total_h", "view_h")``.
+    routes : dict
+        Of each route's name, the column of its share: ``{"via f": "share_f"}``.
+    """
+
+    def __init__(
+        self,
+        of: type,
+        rows: Iterable[Any],
+        states: dict[str, tuple[str, str]],
+        routes: dict[str, str],
+    ) -> None:
+        super().__init__(of, rows)
+        self.states, self.routes = states, routes
+
+
+def by_step(flow: Flow) -> ByStep:
+    """Return the gradient's norms at the states of each step, and each route's share of it.
+
+    Norms are kept as log₁₀, since they leave floating point in long sequences. A route's share at
+    step t is its part in what step t hands to the one before: ⟨part, whole⟩ / ‖whole‖², signed, so
+    that they sum to 1.
+
+    Parameters
+    ----------
+    flow : Flow
+        Of a sequence that was filed in steps.
+
+    Returns
+    -------
+    ByStep
+        From the last step back to that of `flow.wrt`.
+
+    Examples
+    --------
+    >>> import microrecur as mr
+    >>> from microrecur.flows.flow import flow
+    >>> h0 = mr.tensor(0.3)
+    >>> last = mr.unroll(mr.GRUCell(1, 1, seed=0), [0.9, -0.4, 1.1], h0)[-1]
+    >>> print(by_step(flow(last, h0)))
+    step  ‖∂/∂hₜ‖  direct  via z  via n  via r→n
+       3     1.00    0.80   0.16  0.033    0.008
+       2     0.78    0.80  0.028   0.13    0.041
+       1     0.76    0.77   0.17  0.052    0.012
+       0     0.69
+    """
+    steps = steps_of(flow)
+    first = step_of(flow.wrt.scope)
+    found = arrivals(flow)
+    places: dict[int, dict[str, Arrived]] = {}
+    for state, arrived in found.items():
+        t = step_of(state.scope)
+        if t is not None and (first is None or t >= first):
+            places.setdefault(t, {})[steps.name(state)] = arrived
+    names = sorted({name for row in places.values() for name in row})
+    order = [name for name in _in_order(steps) if name in names]
+    words = words_of([steps[t] for t in places if t in steps])
+    return _table(order, words, places, _shares(flow, found, words))
+
+
+def _in_order(steps: Steps) -> list[str]:
+    """The states by the order in which a step reads them: h before c, as an LSTM gives them."""
+    every = (steps.name(x) for step in steps.values() for x in (*step.reads, *step.leaves))
+    return list(dict.fromkeys(every))
+
+
+def _table(
+    states: list[str],
+    words: dict[str, Word],
+    places: dict[int, dict[str, Arrived]],
+    shares: dict[int, dict[Word, float]],
+) -> ByStep:
+    views = "view" if len(states) > 1 else "total"  # a state alone has nothing to hold fixed
+    of_states = {name: (f"total_{_plain(name)}", f"{views}_{_plain(name)}") for name in states}
+    of_routes = {name: f"share_{_plain('_'.join(words[name]) or name)}" for name in words}
+    columns: list[Any] = [("step", int, field(metadata=column("step", str)))]
+    for name, (total, view) in of_states.items():
+        letter = typeset(name, "t")
+        kinds = ((total, " total"), (view, " view")) if view != total else ((total, ""),)
+        for norm, kind in kinds:
+            columns.append((norm, float, field(metadata=column(f"‖∂/∂{letter}‖{kind}", power))))
+    for name, share_column in of_routes.items():
+        columns.append((share_column, float | None, field(metadata=column(name))))
+    of = make_dataclass("AtStep", columns, frozen=True)
+    rows = []
+    for t in sorted(places, reverse=True):
+        arrived = [places[t].get(name) for name in states]
+        norms = [log for a in arrived for log in _norms(a)[: 2 if len(states) > 1 else 1]]
+        rows.append(of(t, *norms, *(shares.get(t, {}).get(word) for word in words.values())))
+    return ByStep(of, rows, of_states, of_routes)
+
+
+def _norms(arrived: Arrived | None) -> tuple[float | None, float | None]:
+    if arrived is None:
+        return None, None
+    return arrived.total.log2() * LOG10_2, arrived.view.log2() * LOG10_2
+
+
+def _plain(name: str) -> str:
+    """A name as part of a Python identifier."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+# -- sweeps ----------------------------------------------------------------------------------------
+
+
+def arrivals(flow: Flow) -> dict[Tensor, Arrived]:
+    """The gradient at every state of the sequence, total and as one step sees it."""
+    steps = steps_of(flow)
+    inside = {node for step in steps.values() for node in step.nodes}
+    sources = {x for step in steps.values() for x in step.reads if x not in inside}
+    states = sources.union(*(step.leaves for step in steps.values()))
+    lines = Linearised([flow.y], sources, without=flow.without)
+    zero = {state: Scaled(np.zeros(state.shape)) for state in states}
+    found = {state: Arrived(zero[state], zero[state]) for state in states}
+    # Two sums per node: what has crossed no state of its own step yet, and what has.
+    fresh: dict[Tensor, Scaled] = {flow.y: Scaled(flow.seed)}
+    crossed: dict[Tensor, Scaled] = {}
+    for node in reversed(lines.nodes):
+        new, old = fresh.pop(node, None), crossed.pop(node, None)
+        total = _plus(new, old)
+        if total is None:
+            continue
+        if node in states:
+            found[node] = Arrived(total, new or zero[node])
+            new, old = None, total
+        t = step_of(node.scope)
+        for _, k in lines.edges(node):
+            source = node.inputs[k]
+            if step_of(source.scope) != t:
+                _send(fresh, source, lines, node, k, total)
+            else:
+                _send(fresh, source, lines, node, k, new)
+                _send(crossed, source, lines, node, k, old)
+    return found
+
+
+def _send(
+    carried: dict[Tensor, Scaled],
+    source: Tensor,
+    lines: Linearised,
+    node: Tensor,
+    k: int,
+    here: Scaled | None,
+) -> None:
+    if here is None:
+        return
+    part = Scaled(lines.pull(node, k, here.array), here.exponent).rescaled()
+    total = _plus(carried.get(source), part)
+    if total is not None:
+        carried[source] = total.rescaled()
+
+
+def _plus(a: Scaled | None, b: Scaled | None) -> Scaled | None:
+    if a is None or b is None:
+        return a if b is None else b
+    return a.plus(b)
+
+
+def _shares(
+    flow: Flow, found: dict[Tensor, Arrived], words: dict[str, Word]
+) -> dict[int, dict[Word, float]]:
+    """Each route's share in what a step hands on, by step."""
+    shares = {}
+    for t, step in steps_of(flow).items():
+        parts = handed_on(flow, step, {leaf: found[leaf].view for leaf in step.leaves})
+        whole: Any = sum(parts.values())
+        shares[t] = {
+            word: share(parts[word], whole) if word in parts else 0.0 for word in words.values()
+        }
+    return shares
+
+
+def handed_on(flow: Flow, step: Step, views: dict[Tensor, Scaled]) -> dict[Word, np.ndarray]:
+    """What a step makes of the gradient at its states, by route: over all it reads, in a row.
+
+    The numbers share one power of two, which is left out.
+    """
+    rows = Rows(flow.linearised)
+    exponent = max(s.exponent for s in views.values() if np.any(s.array) or len(views) == 1)
+    start = {
+        leaf: {(): np.ldexp(s.array, max(s.exponent - exponent, -4000)).reshape(1, -1)}
+        for leaf, s in views.items()
+    }
+    found = labelled(step, start, rows.pull, rows.add, without=flow.without)
+    words = dict.fromkeys(word for labels in found.values() for word in labels)
+    return {
+        word: np.concatenate(
+            [
+                found.get(read, {}).get(word, np.zeros((1, read.size))).reshape(-1)
+                for read in step.reads
+            ]
+        )
+        for word in words
+    }
