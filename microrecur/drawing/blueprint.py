@@ -86,9 +86,11 @@ def leg(offset: float, label: str = "wanted") -> Route:
     return Route(lambda s, t: ((t[0] + offset, s[1]),), label=label, last_leg=True)
 
 
-def rail(row: float, offset: float = 0.0, label: str = "wanted", last_leg: bool = True) -> Route:
-    """Straight to a row, along it, then straight into the target."""
-    return Route(lambda s, t: ((s[0], row), (t[0] + offset, row)), label=label, last_leg=last_leg)
+def rail(row: float, offset: float = 0.0, label: str = "wanted", lane: float = 0.0) -> Route:
+    """Straight to a row, `lane` off the source's middle, along it, straight into the target."""
+    return Route(
+        lambda s, t: ((s[0] + lane, row), (t[0] + offset, row)), label=label, last_leg=True
+    )
 
 
 def state_places(plan: Blueprint) -> dict[str, Place]:

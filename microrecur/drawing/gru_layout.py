@@ -149,17 +149,25 @@ def _gate_panel(columns: _Columns, gate: str, single: bool) -> GatePanel:
     )
 
 
-_G_NEW, _G_GATE, _G_HIDDEN, _G_INPUT_BUS, _G_INPUT = (
-    -64.0,
-    -146.0,
-    -272.0,
-    -322.0,
-    -350.0,
-)  # rows by gate
+_G_NEW, _G_GATE = -64.0, -146.0  # rows by gate
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows by gate of one density: short legs of x, below them the bus of h and room for labels."""
+
+    input_bus: float
+    hidden: float
+    input: float
+
+
+_ONE = _Rows(input_bus=-260.0, hidden=-356.0, input=-406.0)
+_MANY = _Rows(input_bus=-206.0, hidden=-282.0, input=-350.0)
 
 
 def by_gate(single: bool, reset_after: bool) -> Blueprint:
     """The grid with one shape per gate: pre-activations and reset are folded into the arrows."""
+    rows = _ONE if single else _MANY
     step, spread = (160.0, 34.0) if single else (68.0, 7.0)
     at = {gate: (100.0 if single else 40.0) + step * number for number, gate in enumerate(GATES)}
     width = at["n"] + (100.0 if single else 36.0)
@@ -170,7 +178,7 @@ def by_gate(single: bool, reset_after: bool) -> Blueprint:
         "h": Place(at["n"], _CONVEYOR, CIRCLE, "op"),
         "flip": Place(at["r"], _G_NEW, _FLIP, "op"),
         "new": Place(at["n"], _G_NEW, CIRCLE, "op"),
-        "x": Place(at["r"], _G_INPUT, (84.0, 26.0), "input"),
+        "x": Place(60.0 if single else 48.0, rows.input, (84.0, 26.0), "input"),
         **{
             gate: Place(at[gate], _G_GATE, (72.0 if single else 50.0, 60.0), "stacked")
             for gate in GATES
@@ -179,11 +187,11 @@ def by_gate(single: bool, reset_after: bool) -> Blueprint:
     return Blueprint(
         places=places,
         boxes=state,
-        routes=_gate_routes(spread, label),
+        routes=_gate_routes(rows, spread, label),
         panels=(),
         width=width,
         pitch=width + GAP,
-        low=_G_INPUT - 26,
+        low=rows.input - 26,
         high=50.0,
         name=f"GRU cell (reset {'after' if reset_after else 'before'})",
         conveyor=frozenset({("h-", "keep"), ("keep", "h"), ("h", "h")}),
@@ -193,7 +201,10 @@ def by_gate(single: bool, reset_after: bool) -> Blueprint:
     )
 
 
-def _gate_routes(spread: float, label: str) -> dict[tuple[str, str], Route]:
+_LANE = -30.0  # from the middle of x to its line up: left of all gates, whose legs carry labels
+
+
+def _gate_routes(rows: _Rows, spread: float, label: str) -> dict[tuple[str, str], Route]:
     routes = {
         ("h-", "keep"): straight(),
         ("keep", "h"): straight("optional"),
@@ -209,6 +220,8 @@ def _gate_routes(spread: float, label: str) -> dict[tuple[str, str], Route]:
         ("r", "n"): straight(label),
     }
     for gate in GATES:
-        routes["h-", gate] = rail(_G_HIDDEN, -spread, label)
-        routes["x", gate] = rail(_G_INPUT_BUS, spread, label if label == "wanted" else "none")
+        routes["h-", gate] = rail(rows.hidden, -spread, label)
+        routes["x", gate] = rail(
+            rows.input_bus, spread, label if label == "wanted" else "none", lane=_LANE
+        )
     return routes

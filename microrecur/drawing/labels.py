@@ -219,22 +219,27 @@ def path_wrappings(
             )
             for lines in loss_wrappings(edge, loss)
         )
-    if edge.paths == 1 and all(
-        factor.kind == "pass" and factor.number == 1.0 for factor in factors
-    ):
+    if edge.paths == 1 and all(map(_is_one, factors)):
         return ()
     if edge.paths > 1 or not factors or len(factors) > 3:
         size = number(edge.value if edge.value is not None else edge.norm)
         return ((Text(f"× {size}", edge_kind(edge.factors), SMALL_TEXT), total),)
     phrases = [phrase(factor, names) for factor in factors]
-    return _unique((*_lines(phrases, breaks, times=True), total) for breaks in (0, 1, 2))
+    broken = (replace(total, text=product), replace(total, text=f"= {number(running)}"))
+    options = [(*_lines(phrases, breaks, times=True), total) for breaks in (0, 1, 2)]
+    return _unique([*options, (*_lines(phrases, 2, times=True), *broken)])
 
 
 def telling(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     """The factors worth printing: a chain's ones are silent unless there is nothing else."""
-    silent = ("pass", "reduction", "constant")
-    kept = tuple(f for f in factors if not (f.kind in silent and f.number == 1.0))
+    kept = tuple(factor for factor in factors if not _is_one(factor))
     return kept or tuple(factors[:1])
+
+
+def _is_one(factor: Factor) -> bool:
+    if factor.kind == "pass":
+        return factor.name == "1"
+    return factor.kind in ("reduction", "constant") and factor.number == 1.0
 
 
 def affine_text(

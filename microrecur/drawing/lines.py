@@ -206,16 +206,18 @@ def _request(
     from_input: bool,
     into_loss: bool,
 ) -> Request | None:
-    if route.label == "none":
+    on_path = sheet.track is not None and sheet.track.holds(edge)
+    if route.label == "none" and not on_path:
         return None
     segments = tuple(pairwise(points))
     if into_loss and len(segments) > 1:
         segments = segments[:1]  # the rail is shared by all losses
-    segments = (
-        segments[-1:] if route.last_leg else tuple(sorted(segments, key=_length, reverse=True))
-    )
+    if not route.last_leg:
+        segments = tuple(sorted(segments, key=_length, reverse=True))
+    else:  # a thick line stands out on a shared bus too
+        segments = segments[::-1] if on_path else segments[-1:]
     loss = sheet.names.node(sheet.graph.find(edge.target)) if into_loss else ""
-    if sheet.track is not None and sheet.track.holds(edge):
+    if on_path and sheet.track is not None:
         options = labels.path_wrappings(edge, sheet.track.after(edge), sheet.names, loss)
         return Request(options, segments) if options else None
     if into_loss:

@@ -154,18 +154,26 @@ def _gate_panel(columns: _Columns, gate: str, single: bool) -> GatePanel:
     )
 
 
-_G_WRITE, _G_GATE, _G_HIDDEN, _G_INPUT_BUS, _G_INPUT = (
-    -60.0,
-    -136.0,
-    -262.0,
-    -312.0,
-    -340.0,
-)  # rows by gate
+_G_WRITE, _G_GATE = -60.0, -136.0  # rows by gate
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows by gate of one density: short legs of x, below them the bus of h and room for labels."""
+
+    input_bus: float
+    hidden: float
+    input: float
+
+
+_ONE = _Rows(input_bus=-250.0, hidden=-346.0, input=-396.0)
+_MANY = _Rows(input_bus=-196.0, hidden=-272.0, input=-340.0)
 
 
 def by_gate(single: bool, peephole: bool) -> Blueprint:
     """The grid with one shape per gate: pre-activations are folded into the arrows."""
-    step, spread = (150.0, 34.0) if single else (54.0, 7.0)
+    rows = _ONE if single else _MANY
+    step, spread = (150.0, 34.0) if single else (54.0, 9.0)
     at = {gate: (110.0 if single else 40.0) + step * number for number, gate in enumerate(GATES)}
     middle, width = (at["i"] + at["g"]) / 2, at["o"] + (96.0 if single else 31.0)
     beyond = width + GAP / 2 - (0.0 if single else 8.0)
@@ -174,8 +182,8 @@ def by_gate(single: bool, peephole: bool) -> Blueprint:
         "keep": Place(at["f"], _CONVEYOR, CIRCLE, "op"),
         "c": Place(middle, _CONVEYOR, CIRCLE, "op"),
         "write": Place(middle, _G_WRITE, CIRCLE, "op"),
-        "h": Place(beyond, _G_HIDDEN, STATE, "state"),
-        "x": Place(middle, _G_INPUT, (84.0, 26.0), "input"),
+        "h": Place(beyond, rows.hidden, STATE, "state"),
+        "x": Place(60.0 if single else 48.0, rows.input, (84.0, 26.0), "input"),
         **{
             gate: Place(at[gate], _G_GATE, (78.0, 60.0) if single else stacked, "stacked")
             for gate in GATES
@@ -184,24 +192,27 @@ def by_gate(single: bool, peephole: bool) -> Blueprint:
     return Blueprint(
         places=places,
         boxes={"c": Place(beyond, _CONVEYOR, STATE, "state")},
-        routes=_gate_routes(spread, "wanted" if single else "optional"),
+        routes=_gate_routes(rows, spread, "wanted" if single else "optional"),
         panels=(),
         width=width,
         pitch=width + GAP - (0.0 if single else 16.0),
-        low=_G_INPUT - 26,
+        low=rows.input - 26,
         high=50.0,
         name="LSTM cell (peephole)" if peephole else "LSTM cell",
         conveyor=frozenset({("c-", "keep"), ("keep", "c"), ("c", "c")}),
-        loss_rail=_G_INPUT - 46,
+        loss_rail=rows.input - 46,
         level=0 if single else 1,
         initial={
             "c": Place(beyond, _CONVEYOR, STATE, "state"),
-            "h": Place(beyond, _G_HIDDEN, STATE, "state"),
+            "h": Place(beyond, rows.hidden, STATE, "state"),
         },
     )
 
 
-def _gate_routes(spread: float, label: str) -> dict[tuple[str, str], Route]:
+_LANE = -30.0  # from the middle of x to its line up: left of all gates, whose legs carry labels
+
+
+def _gate_routes(rows: _Rows, spread: float, label: str) -> dict[tuple[str, str], Route]:
     routes = {
         ("c-", "keep"): straight(),
         ("keep", "c"): straight("optional"),
@@ -211,12 +222,14 @@ def _gate_routes(spread: float, label: str) -> dict[tuple[str, str], Route]:
         ("g", "write"): straight(label),
         ("write", "c"): straight("optional"),
         ("c", "h"): straight(label),
-        ("o", "h"): straight(label),
+        ("o", "h"): Route(lambda s, t: ((t[0] - 16.0, s[1]),), label=label),
         ("c-", "f"): straight(label),
         ("c-", "i"): rail(-84.0, -18.0, label),
-        ("c", "o"): Route(lambda s, t: ((t[0], s[1]),), tap=True, from_op=True, label=label),
+        ("c", "o"): Route(lambda s, t: ((t[0] + 18.0, s[1]),), tap=True, from_op=True, label=label),
     }
     for gate in GATES:
         routes["h-", gate] = leg(-spread, label)
-        routes["x", gate] = rail(_G_INPUT_BUS, spread, label if label == "wanted" else "none")
+        routes["x", gate] = rail(
+            rows.input_bus, spread, label if label == "wanted" else "none", lane=_LANE
+        )
     return routes

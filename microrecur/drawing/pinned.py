@@ -156,7 +156,10 @@ def _add_panels(sheet: Sheet) -> None:
 
 
 def _labelled(sheet: Sheet) -> list[SceneEdge]:
-    board = Board()
+    edges_of = [
+        n.center[0] + s * n.size[0] / 2 for n in sheet.nodes.values() if n.center for s in (-1, 1)
+    ]
+    board = Board((min(edges_of), max(edges_of)))
     for node in sheet.nodes.values():
         board.add_node(node)
     for line in sheet.lines:
@@ -178,15 +181,17 @@ def _labelled(sheet: Sheet) -> list[SceneEdge]:
 
 
 def _by_importance(lines: list[Line]) -> list[int]:
-    """Labels of the path first, then those with least room; what may be dropped comes last."""
+    """The path's labels first, then those with least room, left to right; optional ones last."""
 
-    def key(number: int) -> tuple[bool, bool, float, int]:
+    def key(number: int) -> tuple[bool, bool, float, float]:
         line = lines[number]
         request = line.request
         room = (
             sum(math.dist(*segment) for segment in request.segments) if request is not None else 0.0
         )
-        return (not line.edge.on_path, request is None or request.optional, room, number)
+        right = line.edge.points[-1][0] if line.edge.points else 0.0
+        optional = request is None or request.optional
+        return (not line.edge.on_path, optional, round(room), right)
 
     return sorted(range(len(lines)), key=key)
 

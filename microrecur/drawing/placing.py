@@ -12,12 +12,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise, product
+from typing import TypeVar
 
 from microrecur.drawing.overlaps import Box, ellipse_meets, segment_meets
 from microrecur.drawing.scene import Point, SceneNode, Text
 from microrecur.drawing.text_size import text_box
 
 Segment = tuple[Point, Point]
+Thing = TypeVar("Thing")
 
 _SLICE = 80.0  # width of the slices that obstacles are filed under, points
 _MARGIN = 1.6  # air around a label
@@ -37,7 +39,8 @@ _SHARES = (
 )
 _WRAPPED, _LATER, _SECOND_SIDE = 0.7, 0.5, 0.05
 _BLOCKED = 1000.0  # covering something
-OF_STEP, OF_GATE = 0.8, 1.5  # crossing the border of a panel
+OF_STEP, OF_GATE = 0.8, 2.5  # crossing the border of a panel
+_OUTSIDE, _BEYOND = 4.0, 5.0  # making the picture wider, standing beyond another line
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +66,18 @@ class Placed:
 class Board:
     """What is already drawn, filed in vertical slices: a look-up sees only its neighbours."""
 
-    _boxes: dict[int, list[Box]] = field(default_factory=lambda: defaultdict(list))
-    _rounds: dict[int, list[tuple[Point, Point]]] = field(default_factory=lambda: defaultdict(list))
-    _lines: dict[int, list[tuple[Segment, float]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    _borders: dict[int, list[tuple[Segment, float]]] = field(
-        default_factory=lambda: defaultdict(list)
+    limits: tuple[float, float] = (-math.inf, math.inf)  # left and right edge of all shapes
+    _boxes: dict[int, set[Box]] = field(default_factory=lambda: defaultdict(set))
+    _rounds: dict[int, set[tuple[Point, Point]]] = field(default_factory=lambda: defaultdict(set))
+    _lines: dict[int, set[tuple[Segment, float]]] = field(default_factory=lambda: defaultdict(set))
+    _borders: dict[int, set[tuple[Segment, float]]] = field(
+        default_factory=lambda: defaultdict(set)
     )
 
     def add_box(self, box: Box) -> None:
         """Keep a rectangle free."""
         for key in _slices(box.left, box.right):
-            self._boxes[key].append(box)
+            self._boxes[key].add(box)
 
     def add_node(self, node: SceneNode) -> None:
         """Keep a shape free."""
@@ -83,7 +85,7 @@ class Board:
         if node.shape in ("ellipse", "circle"):
             half = node.size[0] / 2
             for key in _slices(node.center[0] - half, node.center[0] + half):
-                self._rounds[key].append((node.center, node.size))
+                self._rounds[key].add((node.center, node.size))
         else:
             self.add_box(Box.around(node.center, node.size))
 
@@ -93,7 +95,7 @@ class Board:
         for segment in pairwise(points):
             xs = sorted(point[0] for point in segment)
             for key in _slices(xs[0] - width, xs[1] + width):
-                self._lines[key].append((segment, width / 2))
+                self._lines[key].add((segment, width / 2))
         if arrow and len(points) > 1:
             head = 7.0 + 1.6 * width
             self.add_box(
@@ -110,35 +112,40 @@ class Board:
         )
         for start, end in zip(corners, corners[1:] + corners[:1], strict=True):
             for key in _slices(min(start[0], end[0]), max(start[0], end[0])):
-                self._borders[key].append(((start, end), weight))
+                self._borders[key].add(((start, end), weight))
 
     def cost(self, box: Box) -> float:
         """What it would cover, in units of evil; 0 where all is free."""
-        total = 0.0
         keys = _slices(box.left, box.right)
-        for key in keys:
-            total += _BLOCKED * sum(box.covers(other) for other in self._boxes[key])
-            total += _BLOCKED * sum(ellipse_meets(box, *other) for other in self._rounds[key])
-            total += _BLOCKED * sum(
-                segment_meets(box, *line, half) for line, half in self._lines[key]
-            )
-            total += sum(weight * segment_meets(box, *line) for line, weight in self._borders[key])
-        return total / len(keys)
+        covered = sum(box.covers(other) for other in _near(self._boxes, keys))
+        covered += sum(ellipse_meets(box, *other) for other in _near(self._rounds, keys))
+        covered += sum(segment_meets(box, *ab, half) for ab, half in _near(self._lines, keys))
+        crossed = sum(w * segment_meets(box, *ab) for ab, w in _near(self._borders, keys))
+        outside = box.left < self.limits[0] or box.right > self.limits[1]
+        return _BLOCKED * covered + crossed + _OUTSIDE * outside
+
+    def _between(self, at: Point, foot: Point, width: float) -> int:
+        """How many lines part a label from its own."""
+        end = _toward(foot, at, width / 2 + 1.0)
+        lines = _near(self._lines, _slices(min(at[0], end[0]), max(at[0], end[0])))
+        return sum(_cross(at, end, *line) for line, _ in lines)
 
     def place(self, request: Request) -> Placed | None:
         """Find the cheapest place and keep it from now on; None if optional and none is free."""
         best: tuple[float, tuple[Text, ...], Point, Box] | None = None
-        for dislike, lines, at in sorted(_candidates(request), key=lambda candidate: candidate[0]):
+        for dislike, lines, at, foot in sorted(_candidates(request), key=lambda place: place[0]):
             if best is not None and best[0] <= dislike:
                 break
             box = label_box(lines, at, _MARGIN)
-            cost = self.cost(box) + dislike
+            cost = dislike + self.cost(box)
+            if best is None or cost < best[0]:
+                cost += _BEYOND * self._between(at, foot, request.width)
             if best is None or cost < best[0]:
                 best = (cost, lines, at, box)
-        if best is None or (request.optional and best[0] >= _BLOCKED / 4):
+        if best is None or (request.optional and best[0] >= _BLOCKED):
             return None
         self.add_box(best[3])
-        return Placed(best[1], best[2], best[0] >= _BLOCKED / 4)
+        return Placed(best[1], best[2], best[0] >= _BLOCKED)
 
 
 def label_box(lines: tuple[Text, ...], at: Point, margin: float = 0.0) -> Box:
@@ -149,33 +156,42 @@ def label_box(lines: tuple[Text, ...], at: Point, margin: float = 0.0) -> Box:
     return Box.around(at, size, margin)
 
 
-def _candidates(request: Request) -> Iterator[tuple[float, tuple[Text, ...], Point]]:
+def _candidates(request: Request) -> Iterator[tuple[float, tuple[Text, ...], Point, Point]]:
     """Every place a label is tried at, with how little it is liked."""
     for wrap, lines in enumerate(request.wrappings):
         size = label_box(lines, (0.0, 0.0), _MARGIN)
         for later, (start, end) in enumerate(request.segments):
             for (gap, far), (share, off) in product(_GAPS, _SHARES):
-                clear = gap + request.width / 2
+                foot = _toward(start, end, share * math.dist(start, end))
+                reach = _reach(start, end, (size.right, size.high), gap + request.width / 2)
                 dislike = far + off + _WRAPPED * wrap + _LATER * later
-                for side, at in enumerate(
-                    _beside(start, end, share, (size.right, size.high), clear)
-                ):
-                    yield dislike + _SECOND_SIDE * side, lines, at
+                yield dislike, lines, (foot[0] + reach[0], foot[1] + reach[1]), foot
+                other = (foot[0] - reach[0], foot[1] - reach[1])
+                yield dislike + _SECOND_SIDE, lines, other, foot
 
 
-def _beside(start: Point, end: Point, share: float, half: Point, gap: float) -> Iterator[Point]:
-    """Centres on both sides of a line, just clear of it; right and above come first."""
-    dx, dy = end[0] - start[0], end[1] - start[1]
-    length = math.hypot(dx, dy)
-    if length == 0.0:
-        return
-    x, y = start[0] + share * dx, start[1] + share * dy
-    normal = (dy / length, -dx / length)
-    if normal < (0.0, 0.0):
-        normal = (-normal[0], -normal[1])
-    reach = half[0] * abs(normal[0]) + half[1] * abs(normal[1]) + gap
-    yield x + normal[0] * reach, y + normal[1] * reach
-    yield x - normal[0] * reach, y - normal[1] * reach
+def _reach(start: Point, end: Point, half: Point, gap: float) -> Point:
+    """From a line to the centre of a label just clear of it; right, or above a level line."""
+    length = math.dist(start, end) or 1.0
+    across, along = (end[1] - start[1]) / length, -(end[0] - start[0]) / length
+    if (across, along) < (0.0, 0.0):
+        across, along = -across, -along
+    distance = half[0] * abs(across) + half[1] * abs(along) + gap
+    return across * distance, along * distance
+
+
+def _near(filed: dict[int, set[Thing]], keys: Iterable[int]) -> set[Thing]:
+    return set().union(*(filed[key] for key in keys))
+
+
+def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
+    """Whether two straight lines cross."""
+
+    def side(start: Point, end: Point, point: Point) -> float:
+        (x, y), (x2, y2), (px, py) = start, end, point
+        return (x2 - x) * (py - y) - (y2 - y) * (px - x)
+
+    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
 
 
 def _slices(left: float, right: float) -> range:

@@ -74,7 +74,7 @@ class Track:
         first, last = columns.folded[0] - 1, columns.folded[-1]
         for edge in self.path.edges:
             steps = [cell.parts.get(id, (-1, ""))[0] for id in (edge.source, edge.target)]
-            if all(first <= step <= last for step in steps):
+            if first <= steps[0] <= last and first < steps[1] <= last:
                 signed = signed and edge.value is not None
                 value *= edge.value if edge.value is not None else edge.norm
         return f"{'∏' if signed else '∏‖·‖'} = {number(value)}"
