@@ -121,9 +121,9 @@ def _add_strip(
         height = _bar_height(size, floor, ceiling)
         kind = "bar" if sheet.graph.find(id).role in ("state", "input") else "bar pale"
         if height:
-            scene.bars.append(Bar((x - _BAR / 2, base), (x + _BAR / 2, base + height), kind))
+            scene.bars.append(Bar((x - _BAR / 2, base), (x + _BAR / 2, base + height), kind, id))
         value = Text(number(track.at(id)), "path", SMALL_TEXT)
-        scene.captions.append(Caption(value, (x, base + height + 9.0)))
+        scene.captions.append(Caption(value, (x, base + height + 9.0), id=id))
         scene.captions.append(
             Caption(Text(_bar_name(sheet, track, id), "path", SMALL_TEXT), (x, base - 12.0))
         )

@@ -127,25 +127,6 @@ def layout_engine(scene: Scene) -> str:
     return "nop2" if scene.pinned else "dot"
 
 
-def svg_ids(scene: Scene) -> dict[str | tuple[str, str], tuple[str, ...]]:
-    """Which shapes of the SVG stand for a node (by id) or an edge (by source id, target id).
-
-    Examples
-    --------
-    >>> node = SceneNode("h", "t1.h", ("h₁",), "state", "box")
-    >>> svg_ids(Scene("one state", "", nodes=[node]))
-    {'t1.h': ('n0',)}
-    """
-    shapes: dict[str | tuple[str, str], tuple[str, ...]] = {}
-    for i, node in enumerate(scene.nodes):
-        shapes[node.id] = (*shapes.get(node.id, ()), f"n{i}")
-    for i, edge in enumerate(scene.edges):
-        if edge.id is not None:
-            texts = tuple(f"e{i}t{k}" for k in range(len(edge.labels))) if scene.pinned else ()
-            shapes[edge.id] = (*shapes.get(edge.id, ()), f"e{i}", *texts)
-    return shapes
-
-
 # ---------------------------------------------------------------- pinned scenes
 
 

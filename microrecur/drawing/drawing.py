@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import export
-from microrecur.drawing.dot import layout_engine, printable, svg_ids, to_digraph
+from microrecur.drawing.dot import layout_engine, printable, to_digraph
 from microrecur.drawing.engines import render_svg
+from microrecur.drawing.parts import Parts, parts
 from microrecur.drawing.scene import Scene
 from microrecur.drawing.style import theme
 from microrecur.engine.errors import RenderError
@@ -75,10 +76,9 @@ class Drawing:
         return f"mr{digest.hexdigest()[:8]}"
 
     @cached_property
-    def svg_ids(self) -> dict[str | tuple[str, str], tuple[str, ...]]:
-        """The ids in the SVG of each graph node (by id) and edge (by source id, target id)."""
-        shapes = svg_ids(self.scene).items()
-        return {key: tuple(f"{self.prefix}-{name}" for name in names) for key, names in shapes}
+    def parts(self) -> Parts:
+        """The ids in the SVG of each node, edge, label and bar, by their ids in the graph."""
+        return parts(self.scene, f"{self.prefix}-")
 
     def svg(self) -> str:
         """The picture as SVG: shapes and text only, nothing active.

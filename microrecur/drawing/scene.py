@@ -1,7 +1,8 @@
 """A scene: what a picture shows, as plain data that knows neither tensors nor graphviz.
 
-A layout reads a recorded graph and writes a scene; `dot.py` writes the scene as DOT. Lengths are points
-(1/72 inch), x to the right, y up. A node without a position leaves the whole scene to automatic layout.
+A layout reads a recorded graph and writes a scene; `dot.py` writes the scene as DOT. Lengths are
+points (1/72 inch), x to the right, y up. A node without a position leaves the whole scene to
+automatic layout.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of text of one kind: `kind` picks its colour from the palette, `size` is in points."""
+    """A piece of text of one kind: `kind` picks its colour, `size` is in points."""
 
     text: str
     kind: str = "plain"
@@ -25,7 +26,8 @@ class SceneNode:
     """One drawn shape.
 
     `key` is unique in its scene; `id` is the graph id it stands for (several shapes may stand for
-    one graph node: a + and the state box behind it). `shape` is one of box, ellipse, circle, point, folded.
+    one graph node: a + and the state box behind it). `shape` is one of box, ellipse, circle, point,
+    folded.
     """
 
     key: str
@@ -43,8 +45,9 @@ class SceneNode:
 class SceneEdge:
     """One drawn arrow.
 
-    `points` is the polyline to follow, ends included, when the scene is pinned (None lets a pinned scene draw a
-    straight line between the two shapes). `labels` are lines of text stacked around `label_at` (centre).
+    `points` is the polyline to follow, ends included, when the scene is pinned (None lets a pinned
+    scene draw a straight line between the two shapes). `labels` are lines of text stacked around
+    `label_at` (centre).
     """
 
     source: str
@@ -61,7 +64,7 @@ class SceneEdge:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A rounded rectangle behind the nodes (a step, a gate, the cell), with a caption inside a corner."""
+    """A rounded rectangle behind the nodes (a step, a gate, the cell), its caption in a corner."""
 
     key: str
     low: Point
@@ -79,6 +82,7 @@ class Caption:
     text: Text
     at: Point
     align: str = "center"  # left, center or right of `at`
+    id: str | None = None  # the graph node whose number this is
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class Bar:
     low: Point
     high: Point
     kind: str
+    id: str | None = None  # the graph node it measures
 
 
 @dataclass(slots=True)

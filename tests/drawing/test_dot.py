@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microrecur.drawing.dot import LABEL_LIMIT, layout_engine, printable, quote, svg_ids, to_digraph
+from microrecur.drawing.dot import LABEL_LIMIT, layout_engine, printable, quote, to_digraph
 from microrecur.drawing.dot_lines import border, edge_points, label_place, spline
 from microrecur.drawing.drawing import Drawing
+from microrecur.drawing.parts import parts
 from microrecur.drawing.scene import Bar, Caption, Panel, Scene, SceneEdge, SceneNode, Text
 from microrecur.drawing.style import theme
 
@@ -144,14 +145,21 @@ def test_automatic_layout_keeps_states_out_of_clusters():
 def test_every_shape_is_found_by_the_id_of_its_node_or_edge():
     scene = pair()
     scene.nodes.append(node("again", ("+",), id="t1.h", center=(300.0, 20.0)))
-    ids = svg_ids(scene)
-    assert ids["t1.h"] == ("n1", "n2")
-    assert ids[("t0.h", "t1.h")] == ("e0", "e0t0", "e0t1")
+    scene.bars.append(Bar((0.0, -40.0), (20.0, -10.0), "bar", "t1.h"))
+    scene.captions.append(Caption(Text("0.35"), (10.0, -5.0), id="t1.h"))
+    found = parts(scene)
+    assert found.nodes["t1.h"] == ("n1", "n2")
+    assert found.edges == {("t0.h", "t1.h"): ("e0",)}
+    assert found.labels == {("t0.h", "t1.h"): ("e0t0", "e0t1")}
+    assert found.bars == {"t1.h": ("b1", "c1")}
     drawing = Drawing(scene)
     svg = drawing.svg()
-    for names in drawing.svg_ids.values():
-        for name in names:
-            assert svg.count(f'id="{name}"') == 1
+    p = drawing.parts
+    tables = (p.nodes, p.edges, p.labels, p.bars)
+    names = [name for table in tables for names in table.values() for name in names]
+    assert len(names) == len(set(names)) == 8, names
+    for name in names:
+        assert svg.count(f'id="{name}"') == 1
 
 
 def test_what_holds_no_number_is_drawn_in_the_warning_colour():
