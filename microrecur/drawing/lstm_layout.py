@@ -167,13 +167,13 @@ class _Rows:
 
 
 _ONE = _Rows(input_bus=-250.0, hidden=-346.0, input=-396.0)
-_MANY = _Rows(input_bus=-196.0, hidden=-272.0, input=-340.0)
+_MANY = _Rows(input_bus=-196.0, hidden=-300.0, input=-366.0)
 
 
 def by_gate(single: bool, peephole: bool) -> Blueprint:
     """The grid with one shape per gate: pre-activations are folded into the arrows."""
     rows = _ONE if single else _MANY
-    step, spread = (150.0, 34.0) if single else (54.0, 9.0)
+    step, spread = (150.0, 34.0) if single else (54.0, 10.0)
     at = {gate: (110.0 if single else 40.0) + step * number for number, gate in enumerate(GATES)}
     middle, width = (at["i"] + at["g"]) / 2, at["o"] + (96.0 if single else 31.0)
     beyond = width + GAP / 2 - (0.0 if single else 8.0)

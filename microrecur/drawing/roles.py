@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _LSTM_NAMES = frozenset({"x", "h", "c", "f", "i", "g", "o", "z_f", "z_i", "z_g", "z_o"})
 _GRU_NAMES = frozenset({"x", "h", "r", "z", "n", "a_r", "a_z", "a_n", "m"})
 _RNN_NAMES = frozenset({"x", "h", "z"})
-_STATES = frozenset({"h", "c"})
 
 # (op, the part among its inputs that tells it) -> the part it plays.
 _LSTM_PARTS = (("mul", "f", "keep"), ("mul", "i", "write"), ("tanh", "c", "squash"))
@@ -69,9 +68,9 @@ def read_cell(graph: Graph) -> Cell | None:
     parts = _parts(graph, stepped, kind) if kind else None
     if kind is None or parts is None:
         return None
-    steps = tuple(
-        sorted({step for step, part in parts.values() if part not in _STATES or _made(graph, step)})
-    )
+    # The step of the initial states computes nothing.
+    computed = {node.step for node in stepped if graph.into(node.id)}
+    steps = tuple(sorted({step for step, _ in parts.values() if step in computed}))
     if not steps or steps != tuple(range(steps[0], steps[-1] + 1)):
         return None
     return Cell(
@@ -125,12 +124,14 @@ def _kind(names: set[str]) -> str | None:
 
 def _parts(graph: Graph, stepped: Iterable[Node], kind: str) -> dict[str, tuple[int, str]] | None:
     parts: dict[str, tuple[int, str]] = {}
+    taken: set[tuple[int, str]] = set()
     for node in stepped:
         part = node.name or _unnamed(graph, node, kind, parts)
         assert node.step is not None
-        if part is None or (node.step, part) in parts.values():
+        if part is None or (node.step, part) in taken:
             return None
         parts[node.id] = (node.step, part)
+        taken.add((node.step, part))
     return parts
 
 
@@ -138,13 +139,6 @@ def _unnamed(graph: Graph, node: Node, kind: str, parts: dict[str, tuple[int, st
     inputs = {parts[edge.source][1] for edge in graph.into(node.id) if edge.source in parts}
     table = {"lstm": _LSTM_PARTS, "gru": _GRU_PARTS}.get(kind, ())
     return next((part for op, known, part in table if node.op == op and known in inputs), None)
-
-
-def _made(graph: Graph, step: int) -> bool:
-    """Whether a step computes something: an initial state stands alone in its step."""
-    return any(
-        node.step == step and graph.into(node.id) for node in graph.nodes if node.name in _STATES
-    )
 
 
 def _variant(graph: Graph, kind: str, parts: dict[str, tuple[int, str]]) -> str:

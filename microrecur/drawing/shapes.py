@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
@@ -85,8 +84,3 @@ def _size(place: Place, lines: tuple[str, ...]) -> Point:
     return max(place.size[0], width * stretch + 10.0 * (stretch == 1.0)), max(
         place.size[1], height + 8.0
     )
-
-
-def moved(node: SceneNode, center: Point) -> SceneNode:
-    """The same shape elsewhere."""
-    return replace(node, center=center)
