@@ -121,6 +121,8 @@ def _hand_back(
 
 def _seed(y: Tensor, seed: Seed, asked: str) -> np.ndarray:
     """The cotangent to start from: ones for one number, else what the caller gives."""
+    if not isinstance(y, Tensor):
+        raise TypeError(f"{asked} differentiates a recorded tensor, not a {type(y).__name__}")
     if seed is None:
         if y.size != 1:
             raise ShapeError(
@@ -211,13 +213,8 @@ def grad(y: Tensor, xs: Tensor | Sequence[Tensor], seed: Seed = None) -> Tensor 
     (27.0, 18.0)
     """
     many = [xs] if isinstance(xs, Tensor) else list(xs)
-    start = (
-        seed
-        if isinstance(seed, Tensor)
-        else Tensor(_seed(y, seed, "grad()"), scope=current_scope())
-    )
-    if start.shape != y.shape:
-        _seed(y, start, "grad()")
+    checked = _seed(y, seed, "grad()")
+    start = seed if isinstance(seed, Tensor) else Tensor(checked, scope=current_scope())
     nodes = ancestry([y])
     wanted = _dependents(nodes, many)
     cotangents = _sweep(nodes, wanted, set(many), y, start, recorded=True)

@@ -61,18 +61,6 @@ def _reflected(function: Any) -> Any:
     return lambda self, other: function(other, self)
 
 
-def _index(self: Tensor, index: Any) -> Any:
-    """self[index]; integer tensors and masks index by their numbers."""
-    parts = tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
-    return ops.getitem(self, index=parts)
-
-
-def _plain(part: Any) -> Any:
-    if isinstance(part, (Tensor, np.ndarray, list)):
-        return np.array(part)  # a copy: the record must not change with the caller's array
-    return part
-
-
 def _ufunc(self: Tensor, ufunc: Any, method: str, *operands: Any, **kwargs: Any) -> Any:
     if ufunc in (np.equal, np.not_equal):
         raise TypeError(
@@ -113,7 +101,7 @@ def _attach() -> None:
     special = {
         "__pow__": _operator(ops.pow),
         "__rpow__": _reflected(ops.power),
-        "__getitem__": _index,
+        "__getitem__": _operator(ops.getitem),
         "__array_ufunc__": _ufunc,
         "__array_function__": _function,
     }

@@ -247,7 +247,7 @@ stacked = _card(Linear(
     forward=lambda *xs, axis: np.stack(xs, axis=axis),
     transposes=lambda k, g, *xs, axis: g[_along(axis, np.ndim(g), k)], slope=(1,), range=hull,
 ))
-getitem = _card(Linear(
+indexed = _card(Linear(
     name="getitem", symbol="[ ]", latex="#1[#index]", kind="pass",
     forward=lambda x, *, index: x[index],
     transposes=(lambda g, x, *, index: scatter(g, index=index, shape=np.shape(x)),),
@@ -281,9 +281,10 @@ def _power_base(a: Any, b: Any) -> Any:
 
 
 def _power_exponent(y: Any, a: Any, b: Any) -> Any:
-    """a^b·log a; 0 where a is 0, as torch."""
-    positive = greater(a, 0.0)
-    return where(positive, y * log(where(positive, a, 1.0)), 0.0)
+    """a^b·log a; 0 at a = 0 with b ≥ 0, undefined at a < 0, as torch."""
+    nothing = equal(a, 0.0) * greater_equal(b, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # the numbers say it: −∞ or nan
+        return where(nothing, 0.0, y * log(where(nothing, 1.0, a)))
 
 
 def _won(ahead: Any, tied: Any) -> Any:
@@ -450,6 +451,18 @@ def split(x: Any, parts: int | Sequence[int], axis: int = 0) -> list[Any]:
         parts = range(length // parts, length, length // parts)
     edges = [0, *parts, length]
     return [x[_along(axis, np.ndim(x), slice(a, b))] for a, b in pairwise(edges)]
+
+
+def getitem(x: Any, index: Any) -> Any:
+    """Return x[index]; integer tensors and masks index by their numbers."""
+    parts = tuple(map(_as_index, index)) if isinstance(index, tuple) else _as_index(index)
+    return indexed(x, index=parts)
+
+
+def _as_index(part: Any) -> Any:
+    if isinstance(part, (Tensor, np.ndarray, list)):
+        return np.array(_numbers(part))  # a copy: the record must not change with the caller's
+    return part
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
