@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,17 +12,16 @@ from numpy.typing import ArrayLike
 from microrecur.engine.errors import ShapeError
 from microrecur.engine.tensor import Tensor
 from microrecur.flows.nonfinite import refuse_nonfinite
-from microrecur.flows.paths import source_id
+from microrecur.flows.paths import Path, source_id
 from microrecur.flows.sweep import Edge, Linearised, Scaled
 from microrecur.graphs import notation
 from microrecur.graphs.graph import Graph, graph
 
 if TYPE_CHECKING:
     from microrecur.flows.ledger import Entry
-    from microrecur.flows.paths import Path
     from microrecur.flows.spectrum import Class
     from microrecur.flows.tables import Table
-    from microrecur.flows.top import Top
+    from microrecur.flows.top import Top, TopPath
 
 
 class Count(int):
@@ -138,7 +136,7 @@ class Flow:
 
     @property
     def log10_gradient(self) -> np.ndarray:
-        """log₁₀ |gradient| entry by entry: right also where the gradient itself under- or overflows.
+        """log₁₀ |gradient| by entry: right also where the gradient itself under- or overflows.
 
         Examples
         --------
@@ -225,13 +223,27 @@ class Flow:
 
         return spectrum.spectrum(self, by)
 
-    def ledger(self, path: Path | None = None) -> Table[Entry]:
-        """Return the factors of one path with their bounds; of the strongest when none is given."""
-        from microrecur.flows.ledger import ledger
-        from microrecur.flows.paths import strongest_path
+    def ledger(self, path: Path | TopPath | None = None) -> Table[Entry]:
+        """Return the factors of one path with their bounds and the running ∏.
 
-        path = path or strongest_path(self.graph, self.graph.id_of(self.wrt))
-        return ledger(self.graph, path)
+        Parameters
+        ----------
+        path : Path or TopPath, optional
+            One of `top()`, or of `strongest_path`; the largest from number to number when None.
+
+        Raises
+        ------
+        ValueError
+            When there is no path at all.
+        """
+        from microrecur.flows.ledger import ledger
+
+        if path is None:
+            found = self.top(1)
+            if not found:
+                raise ValueError(f"{self!r}: there is no path, so there is no ledger")
+            path = found[0]
+        return ledger(self.graph, path if isinstance(path, Path) else path.path)
 
     # -- steps and routes --------------------------------------------------------------------------
 
@@ -272,7 +284,7 @@ class Flow:
         return horizon.lyapunov(self)
 
     def verdict(self) -> Any:
-        """Return sentences that name the cause with step, gate and number; see `verdict.verdict`."""
+        """Return sentences that name cause, step, gate and number; see `verdict.verdict`."""
         from microrecur.flows import verdict
 
         return verdict.verdict(self)

@@ -78,7 +78,7 @@ def strongest_path(graph: Graph, source: str, root: str | None = None) -> Path:
         When the root does not depend on the source.
     """
     graph.find(source)
-    root = root or graph.id_of(graph.roots[-1])
+    root = graph.find(root).id if root else graph.id_of(graph.roots[-1])
     counts = count_paths(graph, source)
     if root not in counts:
         raise ValueError(f"{root} does not depend on {source}: no path leads back to it")

@@ -199,6 +199,10 @@ class Graph:
         self.find(id)
         return self._out_of.get(id, ())
 
+    def factor(self, tensor: Tensor, position: int) -> Factor:
+        """Return what the recorded edge from tensor.inputs[position] to tensor multiplies by."""
+        return self._records.reader.factor(tensor, position)
+
     @property
     def steps(self) -> tuple[int, ...]:
         """The steps in which something was computed, in order."""

@@ -254,7 +254,6 @@ def test_what_a_level_folds_is_unknown_there():
         strongest_path(graph, "t1.z_f")
 
 
-@pytest.mark.xfail(reason="strongest_path says that an unknown root does not depend on the source")
 def test_an_unknown_root_is_named():
     graph = mr.graph(last_h(CELLS["rnn"](), 2))
     with pytest.raises(mr.UnknownNode, match=r"'t9\.h'"):

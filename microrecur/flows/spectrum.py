@@ -1,0 +1,262 @@
+"""How much of the gradient passed through how many factors of a kind.
+
+Paths are sorted into classes by the number n of their factors of that kind; a class has its count,
+its net and its gross sum, all three swept at once, no path followed by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microrecur.engine.tensor import Tensor
+from microrecur.flows.rows import Place, Rows, pull_rows
+from microrecur.flows.sweep import Edge, Scaled
+from microrecur.flows.tables import Table, column
+from microrecur.flows.top import percent, shown
+from microrecur.graphs import notation
+from microrecur.graphs.factors import KINDS
+from microrecur.graphs.roles import SLOPES
+
+if TYPE_CHECKING:
+    from microrecur.flows.flow import Flow
+
+MOST_CLASSES = 20_000  # of two kinds at once: beyond, the grid of sums outgrows memory and use
+
+
+@dataclass(frozen=True, eq=False)
+class Class:
+    """All paths with n factors of a kind.
+
+    Attributes
+    ----------
+    n : int or tuple of int
+        How many; of each kind, where there are two.
+    count : int
+        How many such paths of tensors there are, exactly.
+    net, gross : float or ndarray
+        Their signed sum, and their sum of |product|, of wrt's shape.
+    share : float
+        ⟨net, gradient⟩ / ‖gradient‖², signed; all shares sum to 1.
+    log10_net, log10_gross : float
+        log₁₀ of the 2-norms: right also where the sums leave the range of float64.
+    """
+
+    n: Any
+    count: int
+    net: Any
+    gross: Any
+    share: float
+    log10_net: float
+    log10_gross: float
+
+    @property
+    def net_shown(self) -> str:
+        """The net sum as text: its norm where it is no single number."""
+        return shown(self.net, self.log10_net)
+
+    @property
+    def gross_shown(self) -> str:
+        """The gross sum as text: its norm where it is no single number."""
+        return shown(self.gross, self.log10_gross)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a table of classes shows of each: its columns are attributes of `Class`."""
+
+    n: Any = field(metadata=column("n"))
+    count: int = field(metadata=column("paths", notation.count))
+    net_shown: str = field(metadata=column("net"))
+    gross_shown: str = field(metadata=column("gross"))
+    share: float = field(metadata=column("share", percent))
+
+
+class Spectrum(Table[Class]):
+    """Classes of paths, by how many factors of the kinds `by` they have."""
+
+    def __init__(self, classes: Sequence[Class], by: tuple[str, ...]) -> None:
+        super().__init__(Line, classes)  # type: ignore[arg-type]
+        self.by = by
+
+
+def spectrum(flow: Flow, by: str | Sequence[str] = "gate slope") -> Spectrum:
+    """Sort all paths by how many factors of a kind they pass, or of two kinds.
+
+    Parameters
+    ----------
+    flow : Flow
+        Between which tensors.
+    by : str or pair of str
+        "gate slope", "squash slope", "weight", or any other kind of factor.
+
+    Returns
+    -------
+    Spectrum
+        Classes in order of n; counts, nets and grosses sum to those of the flow.
+
+    Raises
+    ------
+    ValueError
+        When there is no such kind, or two kinds make more than 20,000 classes: it says how many.
+
+    Examples
+    --------
+    >>> import microrecur as mr
+    >>> h0, c0 = mr.tensor(0.3), mr.tensor(0.1)
+    >>> h, c = mr.unroll(mr.LSTMCell(1, 1, seed=0), [0.9, -0.4], (h0, c0))[-1]
+    >>> print(mr.flow(h, h0).spectrum(by="gate slope"))
+    n  paths  net    gross  share
+    0      2  0.011  0.011  64.1%
+    1      8  0.005  0.005  29.3%
+    2      9  0.001  0.001   6.6%
+    """
+    kinds = _kinds(by)
+    flow.net, flow.absolute  # noqa: B018 (they refuse what is not finite)
+    if not flow.depends:
+        return Spectrum([], kinds)
+    steps = _Steps(flow, kinds)
+    places = steps.classes()
+    if len(kinds) > 1 and len(places) > MOST_CLASSES:
+        raise ValueError(
+            f"spectrum by {' and '.join(kinds)} has {len(places):,} classes, more than "
+            f"{MOST_CLASSES:,}; sort by one kind, or take a shorter sequence"
+        )
+    counts = steps.counts(places)
+    net, gross = steps.sums(flow.seed, False), steps.sums(np.abs(flow.seed), True)
+    rows = [_class(flow, place, counts[place], net, gross) for place in places]
+    return Spectrum(rows, kinds)
+
+
+def _kinds(by: str | Sequence[str]) -> tuple[str, ...]:
+    kinds = (by,) if isinstance(by, str) else tuple(by)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(
+                f"spectrum: {kind!r} is no kind of factor; there are {', '.join(KINDS)}"
+            )
+    if len(kinds) not in (1, 2) or len(set(kinds)) < len(kinds):
+        raise ValueError(f"spectrum sorts by one kind or by two different ones, not by {kinds}")
+    return kinds
+
+
+def _class(flow: Flow, place: Place, count: int, net: Rows, gross: Rows) -> Class:
+    sums = [Scaled(rows.at(place), rows.exponent) for rows in (net, gross)]
+    values = [s.value() if s.array.ndim else float(s.value()) for s in sums]
+    logs = [s.log2() * math.log10(2) for s in sums]
+    n = place[0] if len(place) == 1 else place
+    return Class(n, count, values[0], values[1], flow.share(sums[0]), logs[0], logs[1])
+
+
+class _Steps:
+    """The sweeps of one spectrum: which edge moves a path into which class."""
+
+    def __init__(self, flow: Flow, kinds: tuple[str, ...]) -> None:
+        self._lines, self._y, self._wrt = flow.linearised, flow.y, flow.wrt
+        self._kinds = kinds
+        self._still = (0,) * len(kinds)
+        self._unit = [tuple(int(a == b) for b in range(len(kinds))) for a in range(len(kinds))]
+        self._factor = flow.graph.factor if set(kinds) - set(SLOPES) else None
+        self._stride = 1
+
+    def _by(self, edge: Edge) -> Place:
+        """How many classes further the edge leads, along each kind."""
+        node, k = edge
+        kind = self._factor(node, k).kind if self._factor else node.op.kind  # type: ignore[union-attr]
+        return self._unit[self._kinds.index(kind)] if kind in self._kinds else self._still
+
+    def classes(self) -> list[Place]:
+        """Return the classes that have paths, in order."""
+        if len(self._kinds) == 2:  # a row of the packed grid holds every n of the second kind
+            self._stride = 1 + self._most(1)
+        reached = self._packed(1, lambda a, b: a | b)
+        return [place for place, _ in _unpacked(reached, 1, self._stride, len(self._kinds))]
+
+    def counts(self, places: Sequence[Place]) -> dict[Place, int]:
+        """Return how many paths each class has, exactly."""
+        largest = max(self._lines.count({self._y: 1}).values())
+        width = -(-largest.bit_length() // 8) * 8
+        packed = self._packed(width, lambda a, b: a + b)
+        return dict(_unpacked(packed, width, self._stride, len(self._kinds)))
+
+    def _most(self, axis: int) -> int:
+        """The most factors of one kind that any path has."""
+        most = {self._y: 0}
+        for node in reversed(self._lines.nodes):
+            for edge in self._lines.edges(node) if node in most else ():
+                source = node.inputs[edge[1]]
+                most[source] = max(most.get(source, 0), most[node] + self._by(edge)[axis])
+        return max(most.values())
+
+    def _packed(self, width: int, join: Callable[[int, int], int]) -> tuple[Place, int]:
+        """Sweep one number per class, all classes packed into one int of `width` bits each.
+
+        Adding such ints adds class by class: no sum of paths is wider than `width`.
+        """
+        carried: dict[Tensor, tuple[Place, int]] = {self._y: (self._still, 1)}
+        for node in reversed(self._lines.nodes):
+            if node not in carried:
+                continue
+            low, packed = carried[node] if node is self._wrt else carried.pop(node)
+            for edge in self._lines.edges(node):
+                source = node.inputs[edge[1]]
+                here = tuple(a + b for a, b in zip(low, self._by(edge)))
+                if source not in carried:
+                    carried[source] = (here, packed)
+                    continue
+                there, other = carried[source]
+                first = tuple(map(min, here, there))
+                carried[source] = (
+                    first,
+                    join(
+                        packed << width * self._offset(here, first),
+                        other << width * self._offset(there, first),
+                    ),
+                )
+        return carried[self._wrt]
+
+    def _offset(self, place: Place, first: Place) -> int:
+        away = [a - b for a, b in zip(place, first)]
+        return away[0] if len(away) == 1 else away[0] * self._stride + away[1]
+
+    def sums(self, seed: np.ndarray, absolute: bool) -> Rows:
+        """Return the net or gross sum of each class."""
+        one = (1,) * len(self._kinds)
+        carried = {self._y: Rows(self._still, np.asarray(seed, float).reshape(one + seed.shape))}
+        for node in reversed(self._lines.nodes):
+            if node not in carried:
+                continue
+            rows = carried[node] if node is self._wrt else carried.pop(node)
+            flat = rows.array.reshape(-1, *node.shape)
+            passing = node.op is not None and node.op.kind == "pass"
+            for edge in self._lines.edges(node):
+                source = node.inputs[edge[1]]
+                part = pull_rows(self._lines, edge, flat, absolute)
+                array = part.reshape(rows.lengths + source.shape)
+                moved = Rows(rows.low, array, rows.exponent).moved(self._by(edge))
+                if not passing:
+                    moved = moved.rescaled()
+                before = carried.get(source)
+                carried[source] = moved if before is None else before.plus(moved)
+        return carried[self._wrt]
+
+
+def _unpacked(
+    packed: tuple[Place, int], width: int, stride: int, kinds: int
+) -> Iterator[tuple[Place, int]]:
+    """Yield each class that is not empty, with its number."""
+    low, number = packed
+    if width == 1:
+        digits: Any = [int(bit) for bit in reversed(f"{number:b}")]
+    else:
+        size = width // 8
+        raw = number.to_bytes(-(-number.bit_length() // width) * size, "little")
+        digits = (int.from_bytes(raw[i : i + size], "little") for i in range(0, len(raw), size))
+    for place, digit in enumerate(digits):
+        if digit:
+            away = (place,) if kinds == 1 else divmod(place, stride)
+            yield tuple(a + b for a, b in zip(low, away)), digit

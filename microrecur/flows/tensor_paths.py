@@ -1,0 +1,168 @@
+"""The k largest paths from tensor to tensor, best first, with a budget.
+
+A path's size is the 2-norm of what it contributes. What a path could still become is bounded by the
+norm of the cotangent it has pushed back so far, times the largest product of edge norms ahead. For
+graphs of single numbers the bound is exact; for wide layers it is loose, and a long sequence ends
+by its budget.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microrecur.engine.primitive import Elementwise
+from microrecur.engine.tensor import Tensor
+from microrecur.flows.sweep import Edge, Linearised, Scaled
+from microrecur.flows.unit_edges import coefficients, pattern
+from microrecur.flows.unit_paths import TIE, cheapest
+from microrecur.graphs.factors import spectral_norm
+
+
+class TensorPath(NamedTuple):
+    """A path's edges, from wrt on to y, and what it contributes at wrt."""
+
+    edges: tuple[Edge, ...]
+    contribution: Scaled
+
+
+class Search(NamedTuple):
+    """What a search found: paths, largest first, and log₂ of what it can have missed (or None)."""
+
+    paths: list[TensorPath]
+    missed: float | None
+
+
+class _Begun(NamedTuple):
+    """A path from y back to a node, so far; `after` is what came before it on the way back."""
+
+    node: Tensor
+    cotangent: Scaled
+    edge: Edge | None
+    after: Any
+
+
+def search(
+    lines: Linearised, y: Tensor, wrt: Tensor, seed: np.ndarray, k: int, budget: int
+) -> Search:
+    """Return the k largest paths, or those found when the budget of branchings is spent."""
+    ahead = _log2_ahead(lines)
+    if y not in ahead:
+        return Search([], None)
+    heap: list[tuple[float, int, _Begun]] = []
+    found: list[tuple[float, _Begun]] = []
+    pushed = 0
+
+    def push(begun: _Begun) -> None:
+        nonlocal pushed
+        pushed += 1
+        size = begun.cotangent.log2() + ahead[begun.node]
+        heappush(heap, (-size, -pushed, begun))  # of equals the latest: it is nearest its end
+
+    push(_Begun(y, Scaled(seed), None, None))
+    while heap and budget > 0:
+        if len(found) >= k and -heap[0][0] < found[k - 1][0] - 2 * TIE:
+            break
+        cost, _, begun = heappop(heap)
+        if begun.node is wrt:
+            found.append((-cost, begun))
+            continue
+        _expand(lines, begun, wrt, push, ahead)
+        budget -= 1
+    found += [(-cost, begun) for cost, _, begun in heap if begun.node is wrt and budget <= 0]
+    ordered = _ordered(found, k)
+    left = [-cost for cost, _, begun in heap if begun.node is not wrt]
+    missed = max(left, default=-math.inf)
+    least = ordered[-1].contribution.log2() if len(ordered) >= k else -math.inf
+    complete = not left or (len(ordered) >= k and missed < least - 2 * TIE)
+    return Search(ordered, None if complete else missed)
+
+
+def _expand(
+    lines: Linearised,
+    begun: _Begun,
+    wrt: Tensor,
+    push: Callable[[_Begun], None],
+    ahead: dict[Tensor, float],
+) -> None:
+    """Follow every edge back; where there is only one, on to the next branching."""
+    with np.errstate(all="ignore"):
+        while True:
+            node, cotangent = begun.node, begun.cotangent
+            edges = [edge for edge in lines.edges(node) if node.inputs[edge[1]] in ahead]
+            for edge in edges:
+                array = lines.pull(node, edge[1], cotangent.array)
+                part = Scaled(array, cotangent.exponent).rescaled()
+                following = _Begun(node.inputs[edge[1]], part, edge, begun)
+                if len(edges) > 1 or following.node is wrt:
+                    push(following)
+            if len(edges) != 1 or following.node is wrt:
+                return
+            begun = following
+
+
+def _ordered(found: list[tuple[float, _Begun]], k: int) -> list[TensorPath]:
+    """The paths, largest first; equal ones in graph order, read from wrt on."""
+    paths = [TensorPath(_edges(begun), begun.cotangent) for _, begun in found]
+    paths.sort(key=lambda path: [(node.serial, k) for node, k in path.edges])
+    if not paths:
+        return []
+    # A path of 0 costs what no other does, so that zeros are equal among themselves.
+    costs = [-path.contribution.log2() * math.log(2) for path in paths]
+    finite = np.minimum(np.array([costs]), 1e30)
+    return [paths[place] for place in cheapest(finite, k)[0]]
+
+
+def _edges(begun: _Begun) -> tuple[Edge, ...]:
+    edges = []
+    while begun.edge is not None:
+        edges.append(begun.edge)
+        begun = begun.after
+    return tuple(edges)
+
+
+def _log2_ahead(lines: Linearised) -> dict[Tensor, float]:
+    """log₂ of the largest product of edge norms from each node back to a source."""
+    ahead = dict.fromkeys(lines.sources, 0.0)
+    spectral: dict[Tensor, float] = {}
+    for node in lines.nodes:
+        for edge in lines.edges(node):
+            source = node.inputs[edge[1]]
+            if source not in ahead:
+                continue  # every way on from there is cut
+            norm = edge_norm(lines, edge, spectral)
+            size = ahead[source] + (math.log2(norm) if norm > 0 else -math.inf)
+            ahead[node] = max(ahead.get(node, -math.inf), size)
+    return ahead
+
+
+def edge_norm(lines: Linearised, edge: Edge, spectral: dict[Tensor, float]) -> float:
+    """The operator 2-norm of an edge, or a number just above it for stacks of matrices."""
+    node, k = edge
+    source, op = node.inputs[k], node.op
+    if op is not None and op.name == "matmul" and min(x.ndim for x in node.inputs):
+        other = node.inputs[1 - k]
+        if other not in spectral:
+            spectral[other] = _largest_singular(other._data)
+        stacks = math.prod(np.broadcast_shapes(*(x.shape[:-2] for x in node.inputs)))
+        own = math.prod(source.shape[:-2])  # one matrix may meet several of the other operand
+        return spectral[other] * math.sqrt(stacks / max(own, 1))
+    of = pattern(edge)
+    slopes = np.abs(coefficients(lines, edge, of))
+    if of is not None and of.exists is not None:
+        slopes = slopes * of.exists
+    one_in = isinstance(op, Elementwise) or (op is not None and op.name in ("matmul", "getitem"))
+    if one_in or of is None:  # each number of the node comes from one: columns do not overlap
+        return math.sqrt(float(np.square(slopes).sum(axis=1).max(initial=0.0)))
+    met = np.bincount(of.outs.ravel(), weights=np.square(slopes).ravel())
+    return math.sqrt(float(met.max(initial=0.0)))
+
+
+def _largest_singular(array: np.ndarray) -> float:
+    if array.ndim <= 2:
+        return spectral_norm(array)
+    return float(np.linalg.svd(array, compute_uv=False).max(initial=0.0))
