@@ -154,5 +154,7 @@ class Reader:
         interval = self._interval[other]
         if node.op is not None and node.op.name == "matmul":
             return "memory value", name, step, None
-        kind = "gate value" if ranges.within_unit(interval) else "memory value"
+        # A given state that happens to lie in [0, 1] gates nothing: only what is computed does.
+        gates = other.op is not None and ranges.within_unit(interval)
+        kind = "gate value" if gates else "memory value"
         return kind, name, step, ranges.largest(interval)

@@ -165,6 +165,13 @@ def test_kinds_and_bounds_of_the_products_in_a_cell():
     assert float(c0.data) == -0.6
 
 
+def test_an_initial_state_is_a_memory_whatever_its_numbers():
+    """c₀ in [0, 1] is no gate: its factor is of the same kind as c₁'s, with its own bound."""
+    graph = mr.graph(loss_of(mr.LSTMCell(1, 1, seed=0), [0.9, -0.4], c0=0.6)[0], level="op")
+    first = factor(graph, "t1.f", "t1.cell state.mul1")
+    assert (first.kind, first.name, first.step, first.bound) == ("memory value", "c", 0, 0.6)
+
+
 def test_a_grus_memory_stays_in_the_hull():
     """(1−z)⊙n + z⊙h mixes: |h| ≤ max(1, |h₀|) at every step, not |h₀| + t."""
     for h0, bound in ((0.3, 1.0), (-2.5, 2.5)):
