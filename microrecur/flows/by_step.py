@@ -15,7 +15,7 @@ import numpy as np
 
 from microrecur.engine.tensor import Tensor, step_of
 from microrecur.flows.horizon import power
-from microrecur.flows.routes import share, steps_of
+from microrecur.flows.routes import Block, share, step_blocks, steps_of
 from microrecur.flows.steps import Rows, Step, Steps, Word, labelled, words_of
 from microrecur.flows.sweep import Linearised, Scaled
 from microrecur.flows.tables import Table, column
@@ -245,3 +245,79 @@ def handed_on(flow: Flow, step: Step, views: dict[Tensor, Scaled]) -> dict[Word,
         )
         for word in words
     }
+
+
+# -- one route at every step -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ThroughTime:
+    """What arrives when the gradient may take one route only, at every step.
+
+    Attributes
+    ----------
+    route : str
+        "direct", "via f", …; "all" for the whole gradient.
+    steps : int
+        Over how many steps.
+    per_step : float
+        The factor per step, as a geometric mean: (‖arrived‖ / ‖set out‖)^(1/steps).
+    log10 : float
+        log₁₀ of the 2-norm of what arrives, over all states.
+    """
+
+    route: str = field(metadata=column("route"))
+    steps: int = field(metadata=column("steps"))
+    per_step: float = field(metadata=column("per step"))
+    log10: float = field(metadata=column("arrives", power))
+
+
+def through_time(flow: Flow) -> Table[ThroughTime]:
+    """Return what each route alone brings back from the last step to that of `flow.wrt`.
+
+    The first row, "all", is the gradient itself; the others do not sum to it, since most paths
+    change routes on the way.
+
+    Raises
+    ------
+    ValueError
+        When the graph has no steps, or they do not follow one another.
+    """
+    chain = steps_of(flow).chain(after=step_of(flow.wrt.scope))
+    views = {state: arrived.view for state, arrived in arrivals(flow).items()}
+    start = _log10_of([views[leaf] for leaf in chain[0].leaves])
+    ends = {"all": _log10_of([views[x] for x in chain[-1].reads])}
+    words = words_of(chain)
+    carried = {name: {leaf: views[leaf] for leaf in chain[0].leaves} for name in words}
+    for step in chain:
+        blocks = step_blocks(flow, step)
+        for name, word in words.items():
+            carried[name] = _along(carried[name], blocks, word)
+    ends |= {name: _log10_of(list(there.values())) for name, there in carried.items()}
+    rows = [
+        ThroughTime(name, len(chain), 10 ** ((end - start) / len(chain)), end)
+        for name, end in ends.items()
+    ]
+    return Table(ThroughTime, rows)
+
+
+def _along(
+    here: dict[Tensor, Scaled], blocks: dict[Block, np.ndarray], word: Word
+) -> dict[Tensor, Scaled]:
+    """What the gradient at some states becomes along one route of one step."""
+    there: dict[Tensor, Scaled] = {}
+    for (leaf, read, route), block in blocks.items():
+        if route == word and leaf in here:
+            g = here[leaf]
+            part = Scaled(g.array.reshape(-1) @ block, g.exponent).rescaled()
+            there[read] = there[read].plus(part).rescaled() if read in there else part
+    return there
+
+
+def _log10_of(parts: list[Scaled]) -> float:
+    """log₁₀ of the 2-norm over several states."""
+    logs = np.array([part.log2() for part in parts] or [-np.inf])
+    top = float(logs.max())
+    if not np.isfinite(top):
+        return top
+    return (top + float(np.log2(np.sum(4.0 ** (logs - top)))) / 2) * LOG10_2

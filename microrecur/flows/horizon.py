@@ -206,8 +206,10 @@ def _is_below(product: Scaled, log10: float) -> bool:
 def lyapunov(flow: Flow, route: str | None = None) -> np.ndarray:
     """Return the finite-time Lyapunov exponents: the mean growth per step of each direction.
 
-    A QR factorisation at every step keeps the directions apart. (At every tenth step the small
-    exponents drown in rounding and come out wrong.)
+    They are ln σ_i / T of the singular values σ_i of the product of T step Jacobians, without ever
+    forming it: a QR factorisation at every step keeps the directions apart, and sweeps to and fro
+    over the triangular factors turn them towards the singular directions. (QR at every tenth step
+    gives small exponents that are rounding.)
 
     Parameters
     ----------
@@ -218,7 +220,7 @@ def lyapunov(flow: Flow, route: str | None = None) -> np.ndarray:
     -------
     ndarray
         Natural logarithms per step, greatest first, one per number of the state; −∞ for a direction
-        that is lost altogether.
+        that is lost to below rounding in some step.
 
     Raises
     ------
@@ -229,13 +231,38 @@ def lyapunov(flow: Flow, route: str | None = None) -> np.ndarray:
     if any(jacobian.shape != (len(maps[0]),) * 2 for jacobian in maps):
         shapes = ", ".join(sorted({"×".join(map(str, j.shape)) for j in maps}))
         raise ValueError(f"lyapunov: the steps' Jacobians differ in shape ({shapes})")
-    Q = np.eye(len(maps[0]))
-    total = np.zeros(len(Q))
+    return exponents(maps)
+
+
+SWEEPS, SETTLED = 30, 1e-9
+
+
+def exponents(maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Ln σ_i / T of the product maps[-1] ⋯ maps[0], greatest first."""
+    before = np.full(len(maps[0]), np.nan)
+    for _ in range(SWEEPS):
+        total, factors = _triangular(maps)
+        found = np.sort(total / len(maps))[::-1]
+        # The product's transpose has the same singular values, and its factors are nearer to them.
+        maps = [R.T for R in reversed(factors)]
+        if np.allclose(found, before, rtol=0, atol=SETTLED):
+            break
+        before = found
+    return found
+
+
+def _triangular(maps: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """QR at every step: the sums of ln |diagonal|, and the triangular factors."""
+    n = len(maps[0])
+    Q, total, factors = np.eye(n), np.zeros(n), []
     for jacobian in maps:
         Q, R = np.linalg.qr(jacobian @ Q)
+        factors.append(R)
+        growth = np.abs(np.diag(R))
+        lost = growth <= n * np.finfo(float).eps * np.max(growth, initial=0.0)
         with np.errstate(divide="ignore"):
-            total += np.log(np.abs(np.diag(R)))
-    return np.sort(total / len(maps))[::-1]
+            total += np.log(np.where(lost, 0.0, growth))
+    return total, factors
 
 
 def half_life(flow: Flow, route: str | None = None) -> float:
