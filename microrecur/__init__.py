@@ -76,6 +76,8 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.engine.tensor import no_grad as no_grad
     from microrecur.engine.tensor import scope as scope
     from microrecur.engine.tensor import tensor as tensor
+    from microrecur.flows.contributions import contributions as contributions
+    from microrecur.flows.contributions import truncate as truncate
     from microrecur.flows.flow import flow as flow
     from microrecur.graphs.graph import graph as graph
     from microrecur.nn.cells import GRUCell as GRUCell
@@ -96,6 +98,7 @@ _ROOM_OF_NAMES = {
     "engine.errors": "ShapeError StaleGraphError GradcheckError UnknownNode RenderError",
     "nn.cells": "RNNCell LSTMCell GRUCell unroll",
     "flows.flow": "flow",
+    "flows.contributions": "contributions truncate",
     "graphs.graph": "graph",
     "drawing.draw": "draw",
     "data.series": "Series sunspots read_series windows Standardiser",
