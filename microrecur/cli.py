@@ -144,7 +144,7 @@ def _add_draw(commands: Any) -> None:
         "--steps", type=_whole(1, 1_000), default=1, metavar="T", help="how many steps (1)"
     )
     draw.add_argument(
-        "--hidden", type=_whole(1, 1_000), default=1, metavar="H", help="hidden units (1)"
+        "--hidden", type=_whole(1, 128), default=1, metavar="H", help="hidden units (1)"
     )
     draw.add_argument(
         "--level",
@@ -263,6 +263,5 @@ def _unknown(graph: Graph, asked: str) -> str:
 def _title(options: argparse.Namespace) -> str:
     steps = "one step" if options.steps == 1 else f"{options.steps} steps"
     units = "" if options.hidden == 1 else f", {options.hidden} units"
-    return (
-        f"{options.cell.upper()}, {steps}{units}: seeded weights, inputs and state ({options.seed})"
-    )
+    origin = f"weights, inputs and first state from seed {options.seed}"
+    return f"{options.cell.upper()}, {steps}{units}; {origin}"

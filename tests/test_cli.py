@@ -99,6 +99,11 @@ def test_one_step_shows_every_gate_with_its_ceiling(here, capsys):
     assert "tanh′" in source
 
 
+def test_the_title_says_what_the_numbers_are(here, capsys):
+    source, _ = drawn("gru --hidden 2 --steps 3 --seed 5", here, capsys)
+    assert "GRU, 3 steps, 2 units; weights, inputs and first state from seed 5" in source
+
+
 def test_seeds_draw_other_numbers(here, capsys):
     first, again, other = (drawn(f"lstm --seed {k}", here, capsys)[0] for k in (0, 0, 1))
     assert first == again != other
@@ -109,8 +114,7 @@ def test_the_product_of_an_rnn_path_is_its_gradient_by_hand(here, capsys):
     cell = microrecur.RNNCell(1, 1, nonlinearity="sigmoid", seed=3)
     W, U, b, d = (p.numpy().item() for p in cell.parameters())
     numbers = np.random.default_rng(3)
-    h, xs, y = numbers.uniform(-1, 1), numbers.uniform(-1, 1, 5), 0.0
-    y = numbers.uniform(-1, 1)
+    h, xs, y = numbers.uniform(-1, 1), numbers.uniform(-1, 1, 5), numbers.uniform(-1, 1)
     product = 1.0
     for x in xs:
         h = 1 / (1 + np.exp(-(W * x + b + U * h + d)))
@@ -197,7 +201,7 @@ def test_a_refusal_is_one_line(line, said, here, capsys):
         ("draw elman", "invalid choice: 'elman'"),
         ("draw lstm --steps 0", "'0' is not a whole number from 1 to 1,000"),
         ("draw lstm --steps two", "'two' is not a whole number from 1 to 1,000"),
-        ("draw lstm --hidden 100000", "'100000' is not a whole number from 1 to 1,000"),
+        ("draw lstm --hidden 1000", "'1000' is not a whole number from 1 to 128"),
         ("draw lstm --seed -1", "'-1' is not a whole number such as 0, 1, 2"),
         ("draw lstm --level all", "invalid choice: 'all'"),
         ("demo --seed 1.5", "'1.5' is not a whole number such as 0, 1, 2"),
