@@ -79,6 +79,7 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.flows.contributions import contributions as contributions
     from microrecur.flows.contributions import truncate as truncate
     from microrecur.flows.flow import flow as flow
+    from microrecur.graphs.bounds import bounds as bounds
     from microrecur.graphs.graph import graph as graph
     from microrecur.nn.cells import GRUCell as GRUCell
     from microrecur.nn.cells import LSTMCell as LSTMCell
@@ -96,6 +97,7 @@ _ROOM_OF_NAMES = {
     "engine.calculus": "grad vjp jvp jacobian hessian",
     "engine.check": "gradcheck",
     "engine.errors": "ShapeError StaleGraphError GradcheckError UnknownNode RenderError",
+    "graphs.bounds": "bounds",
     "nn.cells": "RNNCell LSTMCell GRUCell unroll",
     "flows.flow": "flow",
     "flows.contributions": "contributions truncate",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from microrecur.engine.intervals import EVERYTHING, Interval
+from microrecur.engine.intervals import EVERYTHING, Interval, times
 from microrecur.engine.tensor import Tensor
 
 
@@ -41,14 +41,51 @@ def intervals(nodes: Sequence[Tensor], known: Iterable[Tensor] = ()) -> dict[Ten
         An interval that holds every entry of each node.
     """
     given = set(known)
+    fixed: set[Tensor] = set()  # what the known leaves determine by themselves, as x W + b
     found: dict[Tensor, Interval] = {}
     for node in nodes:
         if node.op is None:
             seen = node in given or is_number_of_the_formula(node)
-            found[node] = measured(node) if seen else EVERYTHING
+        else:
+            seen = node.op.kind in AFFINE and fixed.issuperset(node.inputs)
+        if seen:
+            fixed.add(node)
+            found[node] = measured(node)
+        elif node.op is None:
+            found[node] = EVERYTHING
+        elif node.op.name == "matmul":
+            found[node] = _product(node, found, fixed)
+        elif node.op.name == "sum":
+            found[node] = _sum(node, found)
         else:
             found[node] = _convex_mix(node, found) or _by_card(node, found)
     return found
+
+
+AFFINE = ("pass", "weight", "product")
+
+
+def _product(node: Tensor, found: dict[Tensor, Interval], fixed: set[Tensor]) -> Interval:
+    """The range of x W where the numbers of one of the two are known; everything when of none."""
+    known = next((k for k in (1, 0) if node.inputs[k] in fixed), None)
+    if known is None:
+        return EVERYTHING
+    weight, other = node.inputs[known]._data, found[node.inputs[1 - known]]
+    if not np.isfinite(weight).all():
+        return EVERYTHING
+    with np.errstate(invalid="ignore"):  # 0·∞, which is 0: a weight of 0 passes nothing
+        ends = [np.where(weight == 0, 0.0, weight * end) for end in other]
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    if weight.ndim:  # entries of one result are summed over the axis that the product contracts
+        axis = -1 if known == 0 or weight.ndim == 1 else -2
+        low, high = low.sum(axis), high.sum(axis)
+    return Interval(float(low.min()), float(high.max()))
+
+
+def _sum(node: Tensor, found: dict[Tensor, Interval]) -> Interval:
+    """The range of a sum: that of its terms times their number."""
+    terms, one = node.inputs[0].size // max(node.size, 1), found[node.inputs[0]]
+    return Interval(times(terms, one.lo), times(terms, one.hi))
 
 
 def _by_card(node: Tensor, found: dict[Tensor, Interval]) -> Interval:
