@@ -81,6 +81,8 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.flows.flow import flow as flow
     from microrecur.graphs.bounds import bounds as bounds
     from microrecur.graphs.graph import graph as graph
+    from microrecur.graphs.latex import Latex as Latex
+    from microrecur.graphs.latex import latex as latex
     from microrecur.nn.cells import GRUCell as GRUCell
     from microrecur.nn.cells import LSTMCell as LSTMCell
     from microrecur.nn.cells import RNNCell as RNNCell
@@ -102,6 +104,7 @@ _ROOM_OF_NAMES = {
     "flows.flow": "flow",
     "flows.contributions": "contributions truncate",
     "graphs.graph": "graph",
+    "graphs.latex": "latex Latex",
     "drawing.draw": "draw",
     "data.series": "Series sunspots read_series windows Standardiser",
 }
