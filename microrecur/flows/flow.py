@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,10 +18,15 @@ from microrecur.graphs import notation
 from microrecur.graphs.graph import Graph, graph
 
 if TYPE_CHECKING:
+    from microrecur.flows.by_step import ByStep, ThroughTime
+    from microrecur.flows.ceiling import Ceiling
+    from microrecur.flows.horizon import Lag
     from microrecur.flows.ledger import Entry
+    from microrecur.flows.routes import Routes
     from microrecur.flows.spectrum import Class
     from microrecur.flows.tables import Table
     from microrecur.flows.top import Top, TopPath
+    from microrecur.flows.verdict import Verdict
 
 
 class Count(int):
@@ -247,43 +252,61 @@ class Flow:
 
     # -- steps and routes --------------------------------------------------------------------------
 
-    def routes(self, at: int) -> Any:
+    def routes(self, at: int) -> Routes:
         """Return the Jacobian of a step, split by the gates it passes; see `routes.routes`."""
         from microrecur.flows import routes
 
         return routes.routes(self, at)
 
-    def cut(self, route: str, at: Any = None) -> Flow:
-        """Return the flow without a route; the recorded numbers stay; see `routes.cut`."""
+    def cut(self, route: str | Sequence[str], at: int | Iterable[int] | None = None) -> Flow:
+        """Return the flow without some routes; the recorded numbers stay; see `routes.cut`."""
         from microrecur.flows import routes
 
         return routes.cut(self, route, at)
 
-    def by_step(self) -> Any:
+    def by_step(self) -> ByStep:
         """Return the norms and the routes' shares step by step; see `by_step.by_step`."""
         from microrecur.flows import by_step
 
         return by_step.by_step(self)
 
-    def horizon(self, eps: float = 1e-3) -> Any:
+    def through_time(self) -> Table[ThroughTime]:
+        """Return what each route alone brings back over all steps; see `by_step.through_time`."""
+        from microrecur.flows import by_step
+
+        return by_step.through_time(self)
+
+    def lags(self, route: str | None = None) -> Table[Lag]:
+        """Return ‖∂s_T/∂s_{T−k}‖ for each lag k and pair of states; see `horizon.lags`."""
+        from microrecur.flows import horizon
+
+        return horizon.lags(self, route)
+
+    def horizon(self, eps: float = 1e-3, route: str | None = None) -> int | None:
         """Return the lag from which all later gradients stay below eps; see `horizon.horizon`."""
         from microrecur.flows import horizon
 
-        return horizon.horizon(self, eps)
+        return horizon.horizon(self, eps, route)
 
-    def half_life(self) -> Any:
+    def half_life(self, route: str | None = None) -> float:
         """Return in how many steps the gradient halves; see `horizon.half_life`."""
         from microrecur.flows import horizon
 
-        return horizon.half_life(self)
+        return horizon.half_life(self, route)
 
-    def lyapunov(self) -> Any:
+    def lyapunov(self, route: str | None = None) -> np.ndarray:
         """Return the exponents of the product of step Jacobians; see `horizon.lyapunov`."""
         from microrecur.flows import horizon
 
-        return horizon.lyapunov(self)
+        return horizon.lyapunov(self, route)
 
-    def verdict(self) -> Any:
+    def ceiling(self) -> Table[Ceiling]:
+        """Return, by lag, what the cards and weights allow, and what is; see `ceiling.ceiling`."""
+        from microrecur.flows import ceiling
+
+        return ceiling.ceiling(self)
+
+    def verdict(self) -> Verdict:
         """Return sentences that name cause, step, gate and number; see `verdict.verdict`."""
         from microrecur.flows import verdict
 
