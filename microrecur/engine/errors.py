@@ -23,13 +23,13 @@ class RenderError(RuntimeError):
 
 
 class UnknownNode(KeyError):
-    """An id that no node of the graph has."""
+    """An id that no node of the graph has; `like` is what the ids are compared with, if not it."""
 
-    def __init__(self, wanted: str, known: Iterable[str]) -> None:
+    def __init__(self, wanted: str, known: Iterable[str], like: str | None = None) -> None:
         super().__init__(wanted)
         self.wanted = wanted
         ids = list(known)
-        self.nearest = difflib.get_close_matches(wanted, ids, n=3, cutoff=0.4) or ids[:3]
+        self.nearest = difflib.get_close_matches(like or wanted, ids, n=3, cutoff=0.4) or ids[:3]
 
     def __str__(self) -> str:
         nearest = ", ".join(self.nearest)

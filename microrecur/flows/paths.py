@@ -122,5 +122,5 @@ def source_id(graph: Graph, wrt: str | Tensor) -> str:
     short = f"t{wrt[len(name) :]}.{name}" if name and name != wrt else wrt
     known = {node.id for node in graph.nodes}
     if wrt not in known and short not in known:
-        raise UnknownNode(wrt, known)
+        raise UnknownNode(wrt, known, like=short)
     return wrt if wrt in known else short

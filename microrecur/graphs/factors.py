@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -75,7 +76,7 @@ class Factor:
         """The operator 2-norm of the derivative."""
         node, source = self.node, self.node.inputs[self.position]
         if node.op is not None and node.op.name == "matmul":
-            return spectral_norm(self.value)
+            return _norm_of(node.inputs[1 - self.position])
         if isinstance(node.op, Elementwise):
             top = float(np.max(np.abs(self.value), initial=0.0))
             return top * math.sqrt(
@@ -89,6 +90,18 @@ class Factor:
     def typical(self) -> float:
         """The mean |entry|."""
         return float(np.mean(np.abs(self.value)))
+
+
+# A weight stands on an edge of every step: its norm is computed once for each value it has.
+_norms: WeakKeyDictionary[Tensor, tuple[int, float]] = WeakKeyDictionary()
+
+
+def _norm_of(tensor: Tensor) -> float:
+    serial, norm = _norms.get(tensor, (-1, 0.0))
+    if serial != tensor.serial:
+        norm = spectral_norm(tensor._data)
+        _norms[tensor] = (tensor.serial, norm)
+    return norm
 
 
 def spectral_norm(matrix: np.ndarray) -> float:
