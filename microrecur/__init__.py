@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.data.series import sunspots as sunspots
     from microrecur.data.series import windows as windows
     from microrecur.drawing.draw import draw as draw
+    from microrecur.drawing.stepper import step as step
     from microrecur.engine.calculus import grad as grad
     from microrecur.engine.calculus import hessian as hessian
     from microrecur.engine.calculus import jacobian as jacobian
@@ -106,6 +107,7 @@ _ROOM_OF_NAMES = {
     "graphs.graph": "graph",
     "graphs.latex": "latex Latex",
     "drawing.draw": "draw",
+    "drawing.stepper": "step",
     "data.series": "Series sunspots read_series windows Standardiser",
 }
 _MODULE_OF = {

@@ -116,7 +116,7 @@ class Drawing:
         return export.to_png(self.svg(), scale, theme(self.scene.theme).background)
 
     def save(self, path: str | os.PathLike[str], *, scale: float = 1.0) -> Path:
-        """Write the picture to a file, as its ending says: .svg, .png or .dot.
+        """Write the picture to a file, as its ending says: .svg, .png, .html or .dot.
 
         Missing folders are made; a file that is there is replaced whole, or stays as it is.
 

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.parsers import expat
 
+from microrecur.drawing.dot import printable
+from microrecur.drawing.page import picture_page
+from microrecur.drawing.style import theme
 from microrecur.drawing.text_size import LINE_HEIGHT
 from microrecur.engine.errors import RenderError
 
@@ -219,7 +222,7 @@ def to_png(svg: str, scale: float = 1.0, background: str | None = None) -> bytes
         raise RenderError(
             "a PNG needs resvg-py: pip install resvg-py; .svg works without"
         ) from error
-    _, _, width, height = map(float, _parse(svg).get("viewBox", "0 0 1 1").split())
+    width, height = size(svg)
     pixels = width * height * (scale * 4 / 3) ** 2
     if pixels > PIXEL_LIMIT:
         raise RenderError(
@@ -242,11 +245,26 @@ def to_png(svg: str, scale: float = 1.0, background: str | None = None) -> bytes
     return bytes(png)
 
 
+def size(svg: str) -> tuple[float, float]:
+    """Width and height of a cleaned SVG in points."""
+    _, _, width, height = map(float, _parse(svg).get("viewBox", "0 0 1 1").split())
+    return width, height
+
+
+def to_html(drawing: Drawing) -> str:
+    """A drawing as a page of its own, which asks for nothing but itself."""
+    svg, scene = drawing.svg(), drawing.scene
+    width, _ = size(svg)
+    background = theme(scene.theme).background
+    return picture_page(svg, printable(scene.title), width * 4 / 3, background)
+
+
 # What `Drawing.save` writes, by file ending: add a line to write another format.
 WRITERS: dict[str, Callable[[Drawing, float], bytes]] = {
     ".svg": lambda drawing, scale: drawing.svg().encode(),
     ".png": lambda drawing, scale: drawing.png(scale),
     ".dot": lambda drawing, scale: drawing.source.encode(),
+    ".html": lambda drawing, scale: to_html(drawing).encode(),
 }
 
 
