@@ -65,8 +65,8 @@ class Scaled(NamedTuple):
             return np.asarray(np.log10(np.abs(self.array)) + self.exponent * math.log10(2))
 
     def over(self, other: Scaled) -> np.ndarray:
-        """Return the quotient entry by entry; 0/0 = nan."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        """Return the quotient entry by entry; 0/0 = nan, and ∞ where it leaves float64."""
+        with np.errstate(all="ignore"):
             quotient = self.array / other.array
             return np.asarray(np.ldexp(quotient, self.exponent - other.exponent))
 

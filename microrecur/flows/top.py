@@ -232,7 +232,8 @@ class Top(Table[TopPath]):
 def top(flow: Flow, k: int = 5, *, level: str = "scalar", budget: int = 20_000) -> Top:
     """Return the k paths of largest |contribution|, equal ones (to 1e-9) in graph order.
 
-    Graph order is read from wrt on: at each node the edge into the older node comes first.
+    Graph order is read from wrt on: at each node the edge into the older node comes first. Paths
+    whose product is 0 come last; where not all fit, which of them is not laid down.
 
     Parameters
     ----------
