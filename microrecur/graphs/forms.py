@@ -139,8 +139,6 @@ class _Products:
     def _product(self, factors: Sequence[Expression], tail: Expression | None) -> Expression:
         negative = sum(f.is_op("neg") for f in factors) % 2
         factors = [f for f in factors if not f.is_op("neg")]
-        if tail is not None and tail.is_op("neg"):
-            negative, tail = 1 - negative, tail.parts[0]
         rest = [tail] if tail is not None else []
         if self._matrices:
             product = self._of_matrices([*_matrices(self._algebra, factors), *rest])
