@@ -88,6 +88,15 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.nn.cells import LSTMCell as LSTMCell
     from microrecur.nn.cells import RNNCell as RNNCell
     from microrecur.nn.cells import unroll as unroll
+    from microrecur.nn.module import Module as Module
+    from microrecur.nn.recurrent import GRU as GRU
+    from microrecur.nn.recurrent import LSTM as LSTM
+    from microrecur.nn.recurrent import RNN as RNN
+    from microrecur.nn.simple import Dropout as Dropout
+    from microrecur.nn.simple import Embedding as Embedding
+    from microrecur.nn.simple import LayerNorm as LayerNorm
+    from microrecur.nn.simple import Linear as Linear
+    from microrecur.nn.simple import Sequential as Sequential
 
 _ROOM_OF_NAMES = {
     "engine.tensor": "Tensor tensor scope no_grad",
@@ -102,6 +111,9 @@ _ROOM_OF_NAMES = {
     "engine.errors": "ShapeError StaleGraphError GradcheckError UnknownNode RenderError",
     "graphs.bounds": "bounds",
     "nn.cells": "RNNCell LSTMCell GRUCell unroll",
+    "nn.module": "Module",
+    "nn.recurrent": "RNN LSTM GRU",
+    "nn.simple": "Linear Embedding Dropout LayerNorm Sequential",
     "flows.flow": "flow",
     "flows.contributions": "contributions truncate",
     "graphs.graph": "graph",

@@ -87,7 +87,10 @@ class Roles:
         return found
 
     def _find_states(self, tensors: Sequence[Tensor]) -> set[Tensor]:
-        """What one step leaves for a later one, and what bears the same name in other steps."""
+        """What one step leaves for a later one, and what bears the same name in other steps.
+
+        A layer filed under "reverse" reads its sequence from the end: there, for an earlier one.
+        """
         carried: set[Tensor] = set()
         for t in tensors:
             layer, step, _ = self._place[t]
@@ -95,7 +98,9 @@ class Roles:
                 continue
             for x in t.inputs:
                 before, earlier, _ = self._place[x]
-                if earlier is not None and before == layer and earlier < step:
+                if earlier is None or before != layer:
+                    continue
+                if earlier > step if "reverse" in layer else earlier < step:
                     carried.add(x)
         names = {(self._place[x][0], x.name) for x in carried if x.name is not None}
         for t in tensors:

@@ -20,7 +20,6 @@ from microrecur.engine.tensor import (
     STEP,
     Tensor,
     current_scope,
-    is_recording,
     outside_steps,
     scope,
     scope_from,
@@ -28,6 +27,7 @@ from microrecur.engine.tensor import (
     tensor,
 )
 from microrecur.nn.module import Module, generator
+from microrecur.nn.simple import layer_norm
 
 
 class _Views:
@@ -50,6 +50,9 @@ class Cell(Module):
     """What the cells share: packed parameters, their views, and the filing of a step.
 
     A subclass names its `gates` (torch's order), its `states`, and writes `step`.
+
+    `layer_norm` normalises each gate's pre-activation over its H units before the squash, with a
+    gain and a shift per unit, weight_ln and bias_ln of shape (G·H,) (after Ba et al. 2016).
     """
 
     gates: ClassVar[tuple[str, ...]]
@@ -61,6 +64,7 @@ class Cell(Module):
         hidden_size: int,
         bias: bool = True,
         *,
+        layer_norm: bool = False,
         rng: np.random.Generator | None = None,
         seed: int | None = None,
         dtype: DTypeLike | None = None,
@@ -75,9 +79,26 @@ class Cell(Module):
         self._dtype = np.dtype(dtype or np.float64)
         rows = len(self.gates) * self.hidden_size
         self.weight_ih = self._parameter("weight_ih", rows, self.input_size)
-        self.weight_hh = self._parameter("weight_hh", rows, self.hidden_size)
+        self.weight_hh = self._parameter("weight_hh", rows, self._state_size("h"))
         self.bias_ih = self._parameter("bias_ih", rows) if bias else None
         self.bias_hh = self._parameter("bias_hh", rows) if bias else None
+        self.layer_norm = layer_norm
+        if layer_norm:
+            self._make_layer_norm(rows)
+
+    def _make_layer_norm(self, rows: int) -> None:
+        if self.hidden_size == 1:
+            raise ValueError(
+                f"{type(self).__name__}: layer_norm=True with hidden_size=1 would make every gate "
+                "a constant: one number minus its mean is 0"
+            )
+        options: Any = {"requires_grad": True, "dtype": self._dtype}
+        self.weight_ln = tensor(np.ones(rows), name="weight_ln", **options)
+        self.bias_ln = tensor(np.zeros(rows), name="bias_ln", **options)
+
+    def _state_size(self, letter: str) -> int:
+        """How many numbers one state holds for one sequence."""
+        return self.hidden_size
 
     def _parameter(self, name: str, *shape: int) -> Tensor:
         limit = 1 / np.sqrt(self.hidden_size)  # torch's U(−1/√H, 1/√H)
@@ -89,11 +110,12 @@ class Cell(Module):
 
     # -- one step ----------------------------------------------------------------------------------
 
-    def __call__(self, x: Any, state: Any = None) -> Any:
+    def __call__(self, x: Any, state: Any = None, *, gates: dict[str, Tensor] | None = None) -> Any:
         """Run one step: x of shape (N, I), (I,) or (), states (N, H), (H,) or ().
 
         Outside any step, the step is filed as t = 1 + its state's step. Returns the new state: h,
-        or a tuple of states where the cell keeps several.
+        or a tuple of states where the cell keeps several. A dict given as `gates` is filled with
+        the step's gates by letter.
 
         Raises
         ------
@@ -109,10 +131,10 @@ class Cell(Module):
         with opened:
             file_leaf(x, "x", current_scope())
             self._check_sizes(x, held)
-            after = self.step(x, *held)
+            after = self.step(x, *held) if gates is None else self.step(x, *held, gates=gates)
         return after
 
-    def step(self, x: Tensor, *states: Tensor) -> Any:
+    def step(self, x: Tensor, *states: Tensor, gates: dict[str, Tensor] | None = None) -> Any:
         """Compute the states after x from those before it; each cell writes its equations here."""
         raise NotImplementedError(f"{type(self).__name__} has no step(): write its equations there")
 
@@ -122,9 +144,8 @@ class Cell(Module):
     def _state(self, state: Any, x: Tensor) -> tuple[Tensor, ...]:
         """The states as tensors filed under the step before; zeros when none are given."""
         name = type(self).__name__
-        shape = () if x.ndim == 0 else (*x.shape[:-1], self.hidden_size)
         if state is None:
-            state = tuple(np.zeros(shape, x.dtype) for _ in self.states)
+            state = tuple(np.zeros(self._state_shape(x, s), x.dtype) for s in self.states)
         given = state if isinstance(state, (tuple, list)) else (state,)
         if len(given) != len(self.states):
             wanted = ", ".join(self.states)
@@ -139,6 +160,9 @@ class Cell(Module):
             file_leaf(s, letter, (*outside, f"{STEP}{before}"))
         return held
 
+    def _state_shape(self, x: Tensor, letter: str) -> tuple[int, ...]:
+        return () if x.ndim == 0 else (*x.shape[:-1], self._state_size(letter))
+
     def _check_sizes(self, x: Tensor, held: Sequence[Tensor]) -> None:
         where = f"{type(self).__name__} at {'/'.join(current_scope())}"
         features = x.shape[-1] if x.ndim else 1
@@ -152,8 +176,8 @@ class Cell(Module):
                 f"{where}: {x.name or 'x'} is one number (), but hidden_size={self.hidden_size}; "
                 f"give shape ({self.input_size},) or (N, {self.input_size})"
             )
-        expected = () if x.ndim == 0 else (*x.shape[:-1], self.hidden_size)
         for letter, s in zip(self.states, held, strict=True):
+            expected = self._state_shape(x, letter)
             if s.shape != expected:
                 raise ShapeError(
                     f"{where}: state {letter} has shape {s.shape}, but with x of {x.shape} and "
@@ -173,17 +197,13 @@ class Cell(Module):
         )
 
     def _view(self, parameter: Tensor, prefix: str, letter: str, scalar: bool) -> Tensor:
-        kept: dict[Any, Any] = self.__dict__.setdefault("_views", {})
-        outside = outside_steps(current_scope())
-        key = (prefix, letter, scalar, outside, is_recording())
-        version = (parameter, parameter.serial, parameter.requires_grad)
-        found = kept.get(key)
-        if found is None or found[0] != version:
-            with scope_from(outside):
-                view = self._slice(parameter, letter, scalar)
-            single = len(self.gates) == 1
-            found = kept[key] = (version, view.named(prefix if single else f"{prefix}_{letter}"))
-        return found[1]
+        single = len(self.gates) == 1
+        return self._kept_view(
+            parameter,
+            (prefix, letter, scalar),
+            lambda whole: self._slice(whole, letter, scalar),
+            prefix if single else f"{prefix}_{letter}",
+        )
 
     def _slice(self, parameter: Tensor, letter: str, scalar: bool) -> Tensor:
         """The rows of one gate, turned for row vectors: z = x W + h U + b."""
@@ -194,6 +214,14 @@ class Cell(Module):
             return parameter[(k,) + (0,) * (parameter.ndim - 1)]
         rows = parameter[k * size : (k + 1) * size]
         return rows.T if parameter.ndim == 2 else rows
+
+    def _normed(self, z: Tensor, letter: str) -> Tensor:
+        """The pre-activation as it is; normalised where the cell has layer-norm."""
+        if not self.layer_norm:
+            return z
+        gain = self._view(self.weight_ln, "gain", letter, False)
+        shift = self._view(self.bias_ln, "shift", letter, False)
+        return layer_norm(z, gain, shift)
 
 
 class RNNCell(Cell):
@@ -207,6 +235,8 @@ class RNNCell(Cell):
         Whether the two biases exist.
     nonlinearity : {"tanh", "relu", "sigmoid"}
         φ.
+    layer_norm : bool
+        Normalise z before φ.
     rng, seed : numpy Generator or int, optional
         What draws the weights, U(−1/√H, 1/√H).
     dtype : dtype, optional
@@ -235,12 +265,14 @@ class RNNCell(Cell):
         super().__init__(input_size, hidden_size, bias, **options)
         self.nonlinearity = nonlinearity
 
-    def step(self, x: Tensor, h: Tensor) -> Tensor:  # type: ignore[override]
-        """Return the next h."""
+    def step(  # type: ignore[override]
+        self, x: Tensor, h: Tensor, *, gates: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        """Return the next h; a plain RNN has no gates."""
         W, U, b_ih, b_hh = self._weights(x)
         phi = getattr(ops, self.nonlinearity)
         with scope("hidden state"):
-            z = (x @ W.h + b_ih.h + h @ U.h + b_hh.h).named("z")
+            z = self._normed(x @ W.h + b_ih.h + h @ U.h + b_hh.h, "h").named("z")
             return phi(z).named("h")
 
 
@@ -256,7 +288,13 @@ class LSTMCell(Cell):
     peephole : bool
         Let i and f see c_{t−1}, and o see c_t, through diagonal weights weight_pi, weight_pf,
         weight_po of shape (H,) (Gers & Schmidhuber 2000).
-    rng, seed, dtype
+    proj_size : int
+        Where > 0, h = (o⊙tanh(c)) W_hr has this many numbers, less than H; weight_hr is (P, H) and
+        weight_hh (4H, P) (Sak et al. 2014).
+    forget_bias : float, optional
+        What the two biases of f start from together, such as 1 (Jozefowicz et al. 2015); drawn like
+        all others when None.
+    layer_norm, rng, seed, dtype
         As for `RNNCell`.
 
     Examples
@@ -277,38 +315,73 @@ class LSTMCell(Cell):
         bias: bool = True,
         *,
         peephole: bool = False,
+        proj_size: int = 0,
+        forget_bias: float | None = None,
         **options: Any,
     ) -> None:
+        if not isinstance(proj_size, (int, np.integer)) or not 0 <= proj_size < hidden_size:
+            raise ValueError(
+                f"LSTMCell: proj_size is a whole number from 0 (no projection) to less than "
+                f"hidden_size={hidden_size}, not {proj_size!r}"
+            )
+        self.proj_size = int(proj_size)
         super().__init__(input_size, hidden_size, bias, **options)
+        if proj_size:
+            self.weight_hr = self._parameter("weight_hr", self.proj_size, self.hidden_size)
+        if forget_bias is not None:
+            self._start_forget_gate(forget_bias)
         self.peephole = peephole
         if peephole:
             self.weight_pi = self._parameter("weight_pi", self.hidden_size)
             self.weight_pf = self._parameter("weight_pf", self.hidden_size)
             self.weight_po = self._parameter("weight_po", self.hidden_size)
 
-    def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def _state_size(self, letter: str) -> int:
+        return self.proj_size if letter == "h" and self.proj_size else self.hidden_size
+
+    def _start_forget_gate(self, value: float) -> None:
+        """Give one of the two biases of f the whole value, the other 0: they only ever add."""
+        if self.bias_ih is None or self.bias_hh is None:
+            raise ValueError("LSTMCell: forget_bias needs bias=True: there is no bias to start")
+        rows = slice(self.hidden_size, 2 * self.hidden_size)
+        for bias, start in ((self.bias_ih, value), (self.bias_hh, 0.0)):
+            numbers = bias.numpy()
+            numbers[rows] = start
+            bias.assign(numbers)
+
+    def step(  # type: ignore[override]
+        self, x: Tensor, h: Tensor, c: Tensor, *, gates: dict[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the next h and c."""
         W, U, b_ih, b_hh = self._weights(x)
-        peep = self._peep
+        seen = self._seen
         with scope("input gate"):
-            i = sigmoid(peep(x @ W.i + b_ih.i + h @ U.i + b_hh.i, c, "i").named("z_i")).named("i")
+            i = sigmoid(seen(x @ W.i + b_ih.i + h @ U.i + b_hh.i, c, "i").named("z_i")).named("i")
         with scope("forget gate"):
-            f = sigmoid(peep(x @ W.f + b_ih.f + h @ U.f + b_hh.f, c, "f").named("z_f")).named("f")
+            f = sigmoid(seen(x @ W.f + b_ih.f + h @ U.f + b_hh.f, c, "f").named("z_f")).named("f")
         with scope("candidate"):
-            g = tanh((x @ W.g + b_ih.g + h @ U.g + b_hh.g).named("z_g")).named("g")
+            g = tanh(seen(x @ W.g + b_ih.g + h @ U.g + b_hh.g, c, "g").named("z_g")).named("g")
         with scope("cell state"):
             c = (f * c + i * g).named("c")
         with scope("output gate"):
-            o = sigmoid(peep(x @ W.o + b_ih.o + h @ U.o + b_hh.o, c, "o").named("z_o")).named("o")
+            o = sigmoid(seen(x @ W.o + b_ih.o + h @ U.o + b_hh.o, c, "o").named("z_o")).named("o")
         with scope("hidden state"):
-            h = (o * tanh(c)).named("h")
+            h = self._projected(o * tanh(c)).named("h")
+        if gates is not None:
+            gates.update(i=i, f=f, g=g, o=o)
         return h, c
 
-    def _peep(self, z: Tensor, c: Tensor, gate: str) -> Tensor:
-        if not self.peephole:
-            return z
-        weight = getattr(self, f"weight_p{gate}")
-        return z + self._view(weight, "p", gate, c.ndim == 0) * c
+    def _seen(self, z: Tensor, c: Tensor, gate: str) -> Tensor:
+        """What a gate sees: z, with the peephole's view of c (the candidate g has none), normed."""
+        if self.peephole and gate != "g":
+            weight = getattr(self, f"weight_p{gate}")
+            z = z + self._view(weight, "p", gate, c.ndim == 0) * c
+        return self._normed(z, gate)
+
+    def _projected(self, h: Tensor) -> Tensor:
+        if not self.proj_size:
+            return h
+        return h @ self._kept_view(self.weight_hr, "W_hr", lambda whole: whole.T, "W_hr")
 
 
 class GRUCell(Cell):
@@ -323,7 +396,7 @@ class GRUCell(Cell):
     reset_after : bool
         True (torch): n = tanh(x W + b + r⊙(h U + b)). False (Cho et al. 2014): n = tanh(x W + b +
         (r⊙h) U + b).
-    rng, seed, dtype
+    layer_norm, rng, seed, dtype
         As for `RNNCell`.
 
     Examples
@@ -346,20 +419,25 @@ class GRUCell(Cell):
         super().__init__(input_size, hidden_size, bias, **options)
         self.reset_after = reset_after
 
-    def step(self, x: Tensor, h: Tensor) -> Tensor:  # type: ignore[override]
+    def step(  # type: ignore[override]
+        self, x: Tensor, h: Tensor, *, gates: dict[str, Tensor] | None = None
+    ) -> Tensor:
         """Return the next h."""
         W, U, b_ih, b_hh = self._weights(x)
+        normed = self._normed
         with scope("reset gate"):
-            r = sigmoid((x @ W.r + b_ih.r + h @ U.r + b_hh.r).named("a_r")).named("r")
+            r = sigmoid(normed(x @ W.r + b_ih.r + h @ U.r + b_hh.r, "r").named("a_r")).named("r")
         with scope("update gate"):
-            z = sigmoid((x @ W.z + b_ih.z + h @ U.z + b_hh.z).named("a_z")).named("z")
+            z = sigmoid(normed(x @ W.z + b_ih.z + h @ U.z + b_hh.z, "z").named("a_z")).named("z")
         with scope("candidate"):
             if self.reset_after:
                 m = (h @ U.n + b_hh.n).named("m")
-                a = (x @ W.n + b_ih.n + r * m).named("a_n")
+                a = x @ W.n + b_ih.n + r * m
             else:
-                a = (x @ W.n + b_ih.n + (r * h) @ U.n + b_hh.n).named("a_n")
-            n = tanh(a).named("n")
+                a = x @ W.n + b_ih.n + (r * h) @ U.n + b_hh.n
+            n = tanh(normed(a, "n").named("a_n")).named("n")
+        if gates is not None:
+            gates.update(r=r, z=z, n=n)
         with scope("hidden state"):
             return ((1 - z) * n + z * h).named("h")
 

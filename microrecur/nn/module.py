@@ -2,34 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from microrecur.engine.tensor import Tensor, tensor
+from microrecur.engine.tensor import (
+    Tensor,
+    current_scope,
+    is_recording,
+    outside_steps,
+    scope_from,
+    tensor,
+)
 
 
 class Module:
-    """Base of cells and layers; public attributes that require a gradient are its parameters.
+    """Base of cells, layers and models; attributes that require a gradient are its parameters.
 
-    Attributes whose name begins with an underscore are never parameters and are not saved.
+    Attributes may hold tensors, modules, and lists or tuples of modules. Those whose name begins
+    with an underscore are never parameters and are not saved. A subclass writes `forward`; calling
+    the module runs it.
+
+    Examples
+    --------
+    >>> class Scale(Module):
+    ...     def __init__(self):
+    ...         self.factor = tensor(2.0, requires_grad=True, name="factor")
+    ...
+    ...     def forward(self, x):
+    ...         return self.factor * x
+    >>> Scale()(3.0).item()
+    6.0
     """
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Yield (dotted name, parameter) in the order the attributes were set, each once."""
+    training: bool = True
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Run `forward` on the inputs."""
+        result = self.forward(*inputs, **options)
+        watch = _watch.get()
+        if watch is not None:
+            watch(self, result)
+        return result
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """Compute the outputs; each module writes its equations here."""
+        name = type(self).__name__
+        raise NotImplementedError(f"{name} has no forward(): write what it computes there")
+
+    # -- what it holds -----------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Yield (name, module) of the modules it holds itself; those of a list as "name.0"."""
         for name, value in vars(self).items():
             if name.startswith("_"):
                 continue
-            if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:
-                yield prefix + name, value
-            elif isinstance(value, Module):
-                yield from value.named_parameters(f"{prefix}{name}.")
+            if isinstance(value, Module):
+                yield name, value
+            elif isinstance(value, (list, tuple)):
+                modules = ((k, m) for k, m in enumerate(value) if isinstance(m, Module))
+                yield from ((f"{name}.{k}", module) for k, module in modules)
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Yield (dotted name, module) of itself, named "", and of every module inside it."""
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def _own(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield (name, parameter) of those it holds itself."""
+        for name, value in vars(self).items():
+            held = not name.startswith("_") and isinstance(value, Tensor)
+            if held and value.is_leaf and value.requires_grad:
+                yield name, value
+
+    def _entries(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """Yield (dotted name, parameter), its own first; one that is held twice comes twice."""
+        for name, parameter in self._own():
+            yield prefix + name, parameter
+        for name, child in self.named_children():
+            yield from child._entries(f"{prefix}{name}.")
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """Yield (dotted name, parameter), its own before its children's, each once."""
+        seen: set[Tensor] = set()
+        for name, parameter in self._entries(prefix):
+            if parameter not in seen:
+                seen.add(parameter)
+                yield name, parameter
 
     def parameters(self) -> list[Tensor]:
-        """Return the parameters in order."""
+        """Return the parameters in order, each once."""
         return [parameter for _, parameter in self.named_parameters()]
+
+    # -- how it behaves ----------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Self:
+        """Turn on what acts in training alone (dropout), here and in all modules inside."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Turn off what acts in training alone."""
+        return self.train(False)
 
     def zero_grad(self) -> None:
         """Forget every parameter's gradient."""
@@ -38,7 +118,7 @@ class Module:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return a copy of every parameter's numbers by dotted name (torch's names and shapes)."""
-        return {name: parameter.numpy() for name, parameter in self.named_parameters()}
+        return {name: parameter.numpy() for name, parameter in self._entries()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take every parameter's numbers from a mapping such as `state_dict()` or torch's gives.
@@ -52,7 +132,7 @@ class Module:
         ValueError
             When a shape differs; every one that does is listed.
         """
-        own = dict(self.named_parameters())
+        own = dict(self._entries())
         missing, extra = [n for n in own if n not in state], [n for n in state if n not in own]
         if missing or extra:
             raise KeyError(
@@ -70,26 +150,68 @@ class Module:
         for name, parameter in own.items():
             parameter.assign(given[name])
 
-    def to(self, dtype: DTypeLike) -> Module:
-        """Turn every parameter into this floating-point dtype (a new leaf under the same name)."""
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                value.to(dtype)
-            elif not name.startswith("_") and isinstance(value, Tensor):
-                changed = tensor(
-                    value, requires_grad=value.requires_grad, name=value.name, dtype=dtype
-                )
-                setattr(self, name, changed)
+    def to(self, dtype: DTypeLike) -> Self:
+        """Turn every parameter into this floating-point dtype (a new leaf under the same name).
+
+        An optimiser made before keeps the old leaves: make it afterwards.
+        """
+        turned: dict[Tensor, Tensor] = {}  # one that is held twice stays one
+        for _, module in self.named_modules():
+            for name, value in vars(module).items():
+                if name.startswith("_") or not isinstance(value, Tensor):
+                    continue
+                if value not in turned:
+                    turned[value] = tensor(
+                        value, requires_grad=value.requires_grad, name=value.name, dtype=dtype
+                    )
+                setattr(module, name, turned[value])
         return self
+
+    def _kept_view(
+        self, parameter: Tensor, key: Any, make: Callable[[Tensor], Tensor], name: str
+    ) -> Tensor:
+        """A named view of a parameter, filed outside any step and shared by all steps.
+
+        It is kept as long as the parameter keeps its value, so a weight's gradient is gathered
+        once.
+        """
+        kept: dict[Any, Any] = self.__dict__.setdefault("_views", {})
+        outside = outside_steps(current_scope())
+        key = (key, outside, is_recording())
+        version = (parameter, parameter.serial, parameter.requires_grad)
+        found = kept.get(key)
+        if found is None or found[0] != version:
+            with scope_from(outside):
+                view = make(parameter)
+            found = kept[key] = (version, view.named(name))
+        return found[1]
 
     def __getstate__(self) -> dict[str, Any]:
         # What begins with an underscore is a cache of recorded tensors, made again when needed.
         return {k: v for k, v in vars(self).items() if not k.startswith("_")}
 
-    def __repr__(self) -> str:
+    # -- how it shows ------------------------------------------------------------------------------
+
+    def _options(self) -> str:
+        """What the constructor was told, as the repr shows it; empty for nothing worth showing."""
+        return ""
+
+    def _line(self) -> str:
+        """One line: the type, its options, its own parameters, and how many numbers they hold."""
+        own = [f"{name} {p.shape}" for name, p in self._own()]
         total = sum(p.size for p in self.parameters())
-        inner = ", ".join(f"{name} {p.shape}" for name, p in self.named_parameters())
-        return f"{type(self).__name__}({inner}; {total:,} parameters)"
+        said = [part for part in (self._options(), ", ".join(own)) if part]
+        return f"{type(self).__name__}({'; '.join([*said, f'{total:,} parameters'])})"
+
+    def __repr__(self) -> str:
+        lines = [self._line()]
+        for name, child in self.named_children():
+            lines += textwrap.indent(f"{name}: {child!r}", "  ").splitlines()
+        return "\n".join(lines)
+
+
+# Who wants to know of each module's result while it runs: `summary` does.
+_watch: ContextVar[Callable[[Module, Any], None] | None] = ContextVar("watch", default=None)
 
 
 def generator(rng: np.random.Generator | None, seed: int | None) -> np.random.Generator:

@@ -12,6 +12,7 @@ import microrecur as mr
 from microrecur.engine.tensor import ancestry
 
 from . import reference
+from .messages import message, says
 from .running import Sizes, agree, ours, problem, sizes, theirs
 
 examples = settings(max_examples=50, deadline=None)
@@ -493,17 +494,6 @@ def test_a_repr_names_the_cell_and_its_parameters():
 
 
 # -- bad input -----------------------------------------------------------------------------------
-
-
-def message(kind, call):
-    with pytest.raises(kind) as error:
-        call()
-    return str(error.value)
-
-
-def says(text, *words):
-    missing = [word for word in words if word not in text]
-    assert not missing, f"{missing} not in: {text}"
 
 
 @every_cell

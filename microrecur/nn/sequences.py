@@ -1,0 +1,120 @@
+"""A batch of sequences as a recurrent layer reads it: step by step, each sequence to its length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from microrecur.engine import ops
+from microrecur.engine.errors import ShapeError
+from microrecur.engine.tensor import STEP, Tensor, scope, tensor
+
+
+class Sequences:
+    """The input of a layer, checked, and which sequences are over at which position.
+
+    Parameters
+    ----------
+    layer : str
+        Who asks, for messages.
+    x : array_like or Tensor
+        (T, I), (T, N, I), or (N, T, I) with time_axis 1. A list of tensors is one x per step.
+    lengths : sequence of int or None
+        The length of each sequence; None for all T.
+    dtype : dtype
+        What numbers and arrays are turned into; a tensor keeps its own.
+    time_axis : int
+        Where T stands when there is a batch axis.
+    """
+
+    def __init__(
+        self, layer: str, x: Any, lengths: ArrayLike | None, dtype: DTypeLike, time_axis: int
+    ) -> None:
+        self.layer = layer
+        if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
+            x = ops.stack(x)
+        self.x = x if isinstance(x, Tensor) else np.asarray(x, dtype)
+        self.dtype = self.x.dtype
+        shape = self.x.shape
+        if len(shape) not in (2, 3):
+            axes = "(N, T, I)" if time_axis else "(T, N, I)"
+            raise ShapeError(
+                f"{layer}: x has shape {shape}; give {axes} for a batch of sequences, or (T, I) "
+                "for one"
+            )
+        self.time_axis = time_axis if len(shape) == 3 else 0
+        self.length = shape[self.time_axis]
+        self.lead = (shape[1 - self.time_axis],) if len(shape) == 3 else ()
+        if not self.length:
+            raise ShapeError(f"{layer}: x has shape {shape}: the sequence is empty (T = 0)")
+        self._over = self._ends(lengths)
+
+    def check_features(self, input_size: int) -> None:
+        """Raise ShapeError unless x has this many features."""
+        shape = self.x.shape
+        if shape[-1] != input_size:
+            name = (self.x.name if isinstance(self.x, Tensor) else None) or "x"
+            raise ShapeError(
+                f"{self.layer}: {name} has {shape[-1]} features {shape}, weight_ih_l0 expects "
+                f"{input_size} (input_size={input_size})"
+            )
+
+    def _ends(self, lengths: ArrayLike | None) -> list[np.ndarray | None]:
+        """Per position the sequences that are over, (N, 1) of bool; None where none is."""
+        if lengths is None:
+            return [None] * self.length
+        ends = np.asarray(lengths.data if isinstance(lengths, Tensor) else lengths)
+        if not self.lead:
+            raise ShapeError(
+                f"{self.layer}: lengths= needs a batch of sequences, x has shape {self.x.shape}; "
+                "cut one sequence to its length instead"
+            )
+        if ends.shape != self.lead or ends.dtype.kind not in "iu":
+            raise ShapeError(
+                f"{self.layer}: lengths must be {self.lead[0]} whole numbers, one per sequence, "
+                f"not {ends.dtype} of shape {ends.shape}"
+            )
+        wrong = [(k, n) for k, n in enumerate(ends.tolist()) if not 1 <= n <= self.length]
+        if wrong:
+            listed = ", ".join(f"lengths[{k}] = {n}" for k, n in wrong)
+            raise ValueError(
+                f"{self.layer}: {listed}: a length is from 1 to {self.length}, the number of "
+                f"positions of x {self.x.shape}"
+            )
+        masks = (ends <= t for t in range(self.length))
+        return [mask[:, np.newaxis] if mask.any() else None for mask in masks]
+
+    def steps(self, begun: int) -> list[Tensor]:
+        """Return x position by position, filed under "t=" and named x.
+
+        An array gives leaves; a tensor recorded slices, so that a gradient reaches it. Padding is
+        replaced by 0, so that not even a nan in it is ever read.
+        """
+        xs = []
+        for t in range(self.length):
+            at: Any = (slice(None), t) if self.time_axis else t
+            with scope(f"{STEP}{begun + t + 1}"):
+                x = self.x[at] if isinstance(self.x, Tensor) else tensor(self.x[at])
+                xs.append(self.zero_where_over(t, x).named("x"))
+        return xs
+
+    def zero_where_over(self, t: int, value: Tensor) -> Tensor:
+        """Return the value where the sequence goes on at position t, 0 where it is over."""
+        over = self._over[t]
+        return value if over is None else ops.where(over, 0.0, value)
+
+    def held_where_over(
+        self, t: int, new: Sequence[Tensor], old: Sequence[Tensor], letters: Sequence[str]
+    ) -> tuple[Tensor, ...]:
+        """Return the new states of the sequences that go on, the old of those that are over."""
+        over = self._over[t]
+        if over is None:
+            return tuple(new)
+        with scope("length"):
+            return tuple(
+                ops.where(over, before, after).named(f"held {letter}")
+                for after, before, letter in zip(new, old, letters)
+            )
