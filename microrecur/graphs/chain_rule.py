@@ -189,6 +189,8 @@ class Sweep:
             chains = arriving.pop(node, [])
             if node is self._x or (node in self._stops and node is not self._y):
                 if chains:
+                    if len(lines) > MOST_FACTORS:  # each has a factor of its own
+                        raise too_long(self._y, self._x, f"more than {len(lines)} factors")
                     lines.append(Line(node, self._ordered(chains, lines)))
                 chains = [Chain(node)] if chains else []
             if node is self._x:
@@ -245,6 +247,14 @@ class Sweep:
         scales = [s for s in map(scale, steps) if s is not None]
         product = reduce(lambda a, b: self._algebra.apply("mul", a, b), scales, number(1))
         return self._algebra.apply("neg", product) if negative else product
+
+
+def too_long(y: Tensor, x: Tensor, length: str) -> ValueError:
+    """Say that a derivative is too long for a page, and what to ask instead."""
+    return ValueError(
+        f"latex: ∂({y._label()})/∂({x._label()}) has {length}, and a page shows {MOST_FACTORS}; "
+        "ask for fewer steps, or for one path (path=…)"
+    )
 
 
 # -- which records lie between, and how many paths -------------------------------------------------

@@ -25,6 +25,7 @@ from microrecur.graphs.chain_rule import (
     is_row_by_row,
     matrix,
     scale,
+    too_long,
 )
 from microrecur.graphs.expressions import (
     DIAGONAL,
@@ -69,12 +70,7 @@ def equations(y: Tensor, lines: Sequence[Line], form: str, algebra: Algebra) -> 
         lines = _inlined(lines)
     factors = sum(len(chain.steps) for line in lines for chain in line.chains)
     if factors > MOST_FACTORS:
-        last = lines[-1].wrt
-        raise ValueError(
-            f"latex: ∂{y._label()}/∂{last._label()} has {factors} factors in {len(lines)} lines, "
-            f"more than the {MOST_FACTORS} a page can show; ask for fewer steps, or for one path "
-            "(path=…)"
-        )
+        raise too_long(y, lines[-1].wrt, f"{factors} factors in {len(lines)} lines")
     write = _Cotangents(y, algebra) if form == COTANGENT else _Products(y, algebra, form)
     return [Equation(line.wrt, write.total(line.chains)) for line in lines]
 
