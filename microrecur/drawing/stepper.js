@@ -89,12 +89,12 @@ class Stepper {
     this.fill = element("div", "fill");
     this.meter = element("div", "meter", { role: "img" }, this.fill);
     this.scale = element("span", "scale");
-    this.result = element("div", "result", {}, this.total, this.meter, this.scale);
+    this.result = element("div", "result", {}, this.chips, this.total, this.meter, this.scale);
     this.root.classList.add("mrs", this.data.theme === "dark" ? "mrs-dark" : "mrs-light");
     this.root.setAttribute("role", "group");
     this.root.setAttribute("aria-label", `Stepper: ${this.data.title}`);
     this.root.replaceChildren(
-      this.toolbar(), this.picture, this.says, this.question(), this.verdict, this.chips, this.result,
+      this.toolbar(), this.picture, this.says, this.question(), this.verdict, this.result,
     );
   }
 
@@ -280,9 +280,9 @@ class Stepper {
     const kept = past.slice(past.findLastIndex(({ fresh }) => fresh));
     const chips = kept.flatMap(({ chips, sign }) => chips.map((chip) => this.chip(chip, sign)));
     this.chips.replaceChildren(...chips);
-    this.chips.scrollTop = this.chips.scrollHeight;
     this.result.classList.toggle("mrs-hidden", step.phase === "forward");
     this.total.textContent = step.total;
+    this.result.scrollTop = this.result.scrollHeight;
     this.fill.style.width = `${100 * step.level}%`;
     this.scale.textContent = `log scale ${this.data.scale}`;
     this.meter.setAttribute("aria-label", `size of ${step.total} on a log scale, ${this.data.scale}`);

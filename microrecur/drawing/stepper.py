@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from microrecur.drawing import export, labels, page, stepper_steps
-from microrecur.drawing.dot import printable
+from microrecur.drawing.dot import NODE_LIMIT, printable
 from microrecur.drawing.draw import _path, _view, draw
 from microrecur.drawing.drawing import LIMIT, Drawing
 from microrecur.drawing.stepper_steps import Stage, Step
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from microrecur.graphs.graph import Graph
 
 _TEXT_LIMIT = 400  # characters of one sentence
-_CONTROLS = 260  # pixels of a stepper that are not picture
+_CONTROLS = 250  # pixels of a stepper that are not picture
 _PIXELS = 4 / 3  # of a point, in a browser
 _VALUE = re.compile(r"(^|[=≈] )(−?(\d[\d.]*(·10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?|∞)|nan)$")
 _MOUNT = """
@@ -296,7 +296,9 @@ def _blanks(drawing: Drawing, view: Graph) -> dict[str, tuple[str, ...]]:
     """What stands in each computed node before its value is known: ? in place of the number."""
     computed = {node.id for node in view.nodes if node.op is not None}
     return {
-        f"{drawing.prefix}-n{i}": tuple(_VALUE.sub(r"\1?", line) for line in node.lines)
+        f"{drawing.prefix}-n{i}": tuple(
+            _VALUE.sub(r"\1?", printable(line, NODE_LIMIT)) for line in node.lines
+        )
         for i, node in enumerate(drawing.scene.nodes)
         if node.id in computed
     }

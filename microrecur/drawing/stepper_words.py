@@ -113,7 +113,7 @@ class Words:
     def _head(self, factor: Factor) -> str:
         """A factor's name, a slope with the place it is taken at: tanh′(z₄)."""
         head = labels.phrase(factor, self.names).head
-        if factor.kind not in SLOPES:
+        if not factor.name.endswith("′"):
             return f"({head})" if "−" in head[1:] else head
         at = factor.node.inputs[factor.position]
         return f"{head}({typeset(at.name, self._step(at))})" if at.name else head
