@@ -1,0 +1,142 @@
+"""Verdicts: the sentence names the cause, and the cause is in the numbers."""
+
+import numpy as np
+import pytest
+
+import microrecur as mr
+from tests.flows.by_hand import CELLS, flow_of, sequence, with_weights
+
+
+def test_a_default_lstm_vanishes_because_the_forget_gate_is_near_a_half():
+    text = flow_of(mr.LSTMCell(8, 32, seed=0), T=20, zero=True).verdict()
+    assert text[0].startswith("The gradient vanishes: 0.6")
+    assert "from 5.66 at step 20 to " in text[0]
+    assert text[1].startswith("Most of it goes direct (")
+    assert "alone 0.4" in text[1] or "alone 0.5" in text[1]
+    assert "because f ≈ 0.5" in text[1] or "because f ≈ 0.4" in text[1]
+
+
+def test_with_a_forget_bias_of_three_it_holds_because_the_gate_is_near_one():
+    cell = with_weights(mr.LSTMCell(8, 32, seed=0), forget=3.0)
+    text = flow_of(cell, T=20, zero=True).verdict()
+    assert text[0].startswith("The gradient holds: 0.9")
+    assert "because f ≈ 0.9" in text[1]
+
+
+def test_the_mean_and_the_least_of_a_gate_are_those_recorded():
+    flow = flow_of(CELLS["lstm"], T=9)
+    means = {t: flow.graph.find(f"t{t}.f").tensor.numpy().mean() for t in range(1, 10)}
+    least = min(means, key=means.get)
+    mean = np.mean(list(means.values()))
+    assert f"f ≈ {mean:.2f} (least {means[least]:.2f} at step {least})" in flow.verdict()[1]
+
+
+def test_large_weights_grow_through_a_gate_that_is_named_with_its_weight():
+    cell = with_weights(mr.LSTMCell(8, 32, seed=1), 10.0)
+    text = flow_of(cell, T=50).verdict()
+    assert text[0].startswith("The gradient grows: 1.")
+    assert "it doubles every" in text[0]
+    norm = np.linalg.norm(cell.weight_hh.numpy()[64:96], 2)
+    assert "Most of it goes via g" in text[1]
+    assert f"‖Uᵍ‖ = {norm:.2f}" in text[1]
+
+
+def test_an_rnn_names_its_slope_and_weight():
+    text = flow_of(mr.RNNCell(8, 32, nonlinearity="sigmoid", seed=0), T=20).verdict()
+    assert "vanishes" in text[0]
+    assert "Most of it goes via h (100%" in text[1]
+    assert "σ′ of z ≈ 0.2" in text[1]
+    assert "‖U‖ = 1." in text[1]
+
+
+def test_a_gru_names_its_update_gate():
+    text = flow_of(mr.GRUCell(8, 32, seed=0), T=20).verdict()
+    assert "vanishes" in text[0]
+    assert "goes direct" in text[1]
+    assert "because z ≈ 0.5" in text[1]
+
+
+def test_the_first_sentence_has_the_gradients_own_figures():
+    flow = flow_of(CELLS["rnn"], T=5)
+    size = np.linalg.norm(flow.gradient)
+    rate = (size / np.sqrt(3)) ** (1 / 5)
+    assert flow.verdict()[0].startswith(f"The gradient vanishes: {rate:.2f} per step, from 1.73 at")
+    assert "to 0." in flow.verdict()[0]
+
+
+@pytest.mark.parametrize(("factor", "verb"), [(0.7, "vanishes"), (0.95, "holds"), (1.4, "grows")])
+def test_the_verb_turns_at_one_part_in_n(factor, verb):
+    h = h0 = mr.tensor(1.0).named("h")
+    h0.scope = ("t=0",)
+    for t in range(1, 11):
+        with mr.scope(f"t={t}"):
+            h = (h * factor).named("h")
+    text = mr.flow(h, h0).verdict()
+    assert text[0].startswith(f"The gradient {verb}: {factor:.2f} per step, from 1.00 at step 10")
+    assert f"because ×{factor}" in text[1]
+
+
+# -- zeros that have a reason ----------------------------------------------------------------------
+
+
+def test_the_first_forget_gate_gets_nothing_because_the_cell_state_was_zero():
+    flow = flow_of(CELLS["lstm"], zero=True)
+    assert "At step 1 f₁ gets no gradient: zero because c₀ = 0, not dead." in flow.verdict()
+    asked = mr.flow(flow.y, "t1.f")
+    assert not asked.gradient.any()
+    assert str(asked.verdict()) == "∂L/∂f₁ is exactly 0: zero because c₀ = 0, not dead."
+    assert "not dead" not in str(flow_of(CELLS["lstm"]).verdict())
+
+
+def test_a_gru_whose_state_was_zero_says_so_of_its_reset_gate():
+    text = flow_of(CELLS["gru before"], zero=True).verdict()
+    assert "At step 1 r₁ gets no gradient: zero because h₀ = 0, not dead." in text
+
+
+def test_a_relu_that_is_off_is_the_cause():
+    x = mr.tensor(-2.0, name="x")
+    text = mr.flow(mr.relu(x).named("y"), x).verdict()
+    assert str(text) == "∂y/∂x is exactly 0: zero because relu′ of x is 0: it is saturated or off."
+
+
+def test_paths_that_cancel_are_the_cause():
+    x = mr.tensor(3.0, name="x")
+    assert "its paths cancel" in str(mr.flow((x * x - x * x).named("y"), x).verdict())
+
+
+def test_what_y_does_not_depend_on_is_said():
+    _, start, after = sequence(CELLS["lstm"])
+    other = mr.tensor(1.0, name="q")
+    flow = mr.flow(after[-1][0].sum().named("L"), other)
+    assert str(flow.verdict()) == (
+        "L does not depend on q: no path leads back to it, the gradient is 0."
+    )
+    assert flow.count == 0
+    assert not flow.gradient.any()
+    assert start[0] is not other
+
+
+def test_without_steps_there_is_one_sentence():
+    x = mr.tensor(3.0, name="x")
+    assert str(mr.flow((x * x).named("y"), x).verdict()) == (
+        "‖∂y/∂x‖ = 6.00, over 2 paths; they agree to 100%."
+    )
+    assert "over the one path there is" in str(mr.flow(mr.tanh(x).named("y"), x).verdict())
+
+
+def test_within_one_step_nothing_has_travelled():
+    text = mr.flow(flow_of(CELLS["lstm"]).y, "t6.o").verdict()
+    assert len(text) == 1
+    assert text[0].startswith("‖∂L/∂o₆‖ = ")
+
+
+def test_all_is_lost_where_a_relu_network_dies():
+    cell = mr.RNNCell(1, 1, nonlinearity="relu", seed=0)
+    cell.bias_ih.assign([-50.0])
+    flow = flow_of(cell, T=4)
+    assert "zero because relu′ of z₄ is 0" in str(flow.verdict())
+
+
+def test_a_verdict_shows_one_sentence_per_line():
+    text = flow_of(CELLS["lstm"]).verdict()
+    assert repr(text) == str(text) == "\n".join(text)
