@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microrecur.engine.primitive import Elementwise
 from microrecur.engine.tensor import Tensor
 from microrecur.flows.sweep import Edge, Linearised, Scaled
 from microrecur.flows.unit_edges import coefficients, pattern
@@ -153,13 +152,22 @@ def edge_norm(lines: Linearised, edge: Edge, spectral: dict[Tensor, float]) -> f
         return spectral[other] * math.sqrt(stacks / max(own, 1))
     of = pattern(edge)
     slopes = np.abs(coefficients(lines, edge, of))
-    if of is not None and of.exists is not None:
+    if of is None:
+        return float(slopes.max(initial=0.0))
+    if of.exists is not None:
         slopes = slopes * of.exists
-    one_in = isinstance(op, Elementwise) or (op is not None and op.name in ("matmul", "getitem"))
-    if one_in or of is None:  # each number of the node comes from one: columns do not overlap
-        return math.sqrt(float(np.square(slopes).sum(axis=1).max(initial=0.0)))
-    met = np.bincount(of.outs.ravel(), weights=np.square(slopes).ravel())
-    return math.sqrt(float(met.max(initial=0.0)))
+    return _norm_of(of.outs.ravel(), slopes)
+
+
+def _norm_of(outs: np.ndarray, slopes: np.ndarray) -> float:
+    """The norm of a matrix whose rows, or columns, hold one number each; else a bound of it."""
+    leaving, squares = slopes.sum(axis=1), np.square(slopes)
+    met = np.bincount(outs, weights=slopes.ravel())
+    if slopes.shape[1] <= 1:
+        return math.sqrt(float(np.bincount(outs, weights=squares.ravel()).max(initial=0.0)))
+    if np.bincount(outs, weights=slopes.ravel() > 0).max(initial=0) <= 1:
+        return math.sqrt(float(squares.sum(axis=1).max(initial=0.0)))
+    return math.sqrt(float(leaving.max(initial=0.0) * met.max(initial=0.0)))
 
 
 def _largest_singular(array: np.ndarray) -> float:

@@ -44,7 +44,7 @@ ENTRYWISE = {
     "mul": lambda k, y, a, b: (b, a)[k],
     "div": lambda k, y, a, b: (1 / b, -a / b**2)[k],
     "neg": lambda k, y, a: -1.0,
-    "tanh": lambda k, y, a: 1 - np.tanh(a) ** 2,
+    "tanh": lambda k, y, a: 1 / np.cosh(a) ** 2,
     "sigmoid": lambda k, y, a: np.exp(-a) / (1 + np.exp(-a)) ** 2,
     "relu": lambda k, y, a: (a > 0) * 1.0,
     "exp": lambda k, y, a: np.exp(a),
