@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lessons bench setup clean
+.PHONY: help demo test check golden gallery lessons bench setup clean
 
 help: ## this list
 	@echo "microrecur: what can be made here"
@@ -26,6 +26,13 @@ check: $(VENV)/.test ## lint, format, types, and the examples in the docstrings
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --doctest-modules microrecur
+
+golden: $(VENV)/.test ## write anew the DOT texts that pictures are compared with; look at them
+	@PYTHONPATH=. $(BIN)/python tests/drawing/test_golden.py
+	@git --no-pager diff --stat -- tests/drawing/golden
+
+gallery: $(VENV)/.base ## draw docs/gallery.md and its pictures anew
+	@$(BIN)/python docs/gallery.py
 
 lessons: $(VENV)/.lessons ## open the lessons in JupyterLab
 	@ls lessons/*.ipynb >/dev/null 2>&1 || { echo "make lessons: lessons/ holds no notebook yet" >&2; exit 1; }

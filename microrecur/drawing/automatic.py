@@ -99,7 +99,8 @@ def _arrow(graph: Graph, edge: Edge, names: labels.Names, track: Track | None) -
         else labels.edge_kind(edge.factors)
     )
     if on_path and track is not None:
-        texts = labels.path_wrappings(edge, track.after(edge), names)[0]
+        options = labels.path_wrappings(edge, track.after(edge), names, first=track.begins(edge))
+        texts = options[0] if options else ()
     elif track is not None:
         texts = ()
     else:

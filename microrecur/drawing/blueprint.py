@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from microrecur.drawing.scene import Point
 
 Corners = Callable[[Point, Point], tuple[Point, ...]]
+Home = Callable[[Point, Point, Point], Point]  # start of the line, target, size -> its centre
 
 CIRCLE = (27.0, 27.0)  # ⊙ and +
 STATE = (56.0, 42.0)  # a state box, 2 lines
@@ -38,6 +39,7 @@ class Route:
     from_op: bool = False  # leaves the op itself, not the state box behind it
     label: str = "wanted"  # "wanted", "optional" or "none"
     last_leg: bool = False  # the label belongs to the last leg alone: the others are shared
+    home: Home | None = None  # where the label stands if it fits there
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,19 @@ class Blueprint:
 def straight(label: str = "wanted", from_op: bool = False) -> Route:
     """A straight line between two shapes."""
     return Route(label=label, from_op=from_op)
+
+
+def onto_conveyor(left: float) -> Route:
+    """Straight from the old state into its ⊙; the label above, from `left` of the ⊙ on.
+
+    So it stands inside the step's panel, though the line begins outside.
+    """
+
+    def home(start: Point, target: Point, size: Point) -> Point:
+        x = max(target[0] - left, start[0] + 3.0) + size[0] / 2
+        return x, target[1] + 17.0 + size[1] / 2
+
+    return Route(home=home)
 
 
 def leg(offset: float, label: str = "wanted") -> Route:

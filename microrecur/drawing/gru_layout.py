@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from microrecur.drawing.blueprint import (
     CIRCLE,
@@ -14,17 +14,20 @@ from microrecur.drawing.blueprint import (
     Place,
     Route,
     leg,
+    onto_conveyor,
     rail,
     straight,
 )
+from microrecur.drawing.scene import Point
 
 GATES = ("z", "r", "n")  # from left to right: no line crosses another's gate in this order
 _TITLES = {"z": "update gate", "r": "reset gate", "n": "candidate"}
 
 _CONVEYOR, _NEW, _RESET_RAIL = 0.0, -82.0, -124.0  # rows by op
 _GATE, _AFFINE, _HIDDEN_BUS, _INPUT_BUS, _INPUT = -184.0, -276.0, -368.0, -418.0, -446.0
-_PANEL_LOW, _PANEL_HIGH, _CAPTION = -318.0, -154.0, -305.0
+_PANEL_LOW, _PANEL_HIGH, _CAPTION = -326.0, -154.0, -314.0
 _FLIP = (40.0, 40.0)  # the 1−z circle
+_ASIDE = -22.0  # of a gate's own line in a narrow panel: its label has room on the right
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def by_op(single: bool, reset_after: bool) -> Blueprint:
         width=columns.width,
         pitch=columns.width + GAP,
         low=_INPUT_BUS - 24 if single else _INPUT - 24,
-        high=46.0,
+        high=46.0 if single else 52.0,
         name=f"GRU cell (reset {'after' if reset_after else 'before'})",
         conveyor=frozenset({("h-", "keep"), ("keep", "h"), ("h", "h")}),
         loss_rail=64.0,
@@ -102,7 +105,7 @@ def _op_places(columns: _Columns, single: bool, reset_after: bool) -> dict[str, 
 
 def _common_routes(columns: _Columns, single: bool) -> dict[tuple[str, str], Route]:
     routes = {
-        ("h-", "keep"): straight(),
+        ("h-", "keep"): straight() if single else onto_conveyor(columns.at["z"] - 6.0),
         ("keep", "h"): straight(),
         ("h", "h"): straight(),
         ("z", "keep"): straight(),
@@ -114,7 +117,7 @@ def _common_routes(columns: _Columns, single: bool) -> dict[tuple[str, str], Rou
         ("h-", "a_r"): rail(_HIDDEN_BUS, -columns.leg),
     }
     for gate in GATES:
-        routes[f"a_{gate}", gate] = straight()
+        routes[f"a_{gate}", gate] = straight() if single else leg(_ASIDE)
         routes["x", f"a_{gate}"] = (
             leg(columns.leg) if single else rail(_INPUT_BUS, columns.leg, "optional")
         )
@@ -136,9 +139,14 @@ def _after_routes(columns: _Columns) -> dict[tuple[str, str], Route]:
     return {
         ("h-", "m"): rail(_HIDDEN_BUS),
         ("m", "reset"): straight(),
-        ("r", "reset"): straight(),
+        ("r", "reset"): Route(home=_above),
         ("reset", "a_n"): Route(lambda s, t: ((t[0] - aside, s[1]), (t[0] - aside, t[1]))),
     }
+
+
+def _above(s: Point, t: Point, size: Point) -> Point:
+    """Above the ⊙: the arrow from the gate lies half in its panel."""
+    return t[0], t[1] + CIRCLE[1] / 2 + 3.0 + size[1] / 2
 
 
 def _gate_panel(columns: _Columns, gate: str, single: bool) -> GatePanel:
@@ -172,7 +180,6 @@ def by_gate(single: bool, reset_after: bool) -> Blueprint:
     at = {gate: (100.0 if single else 40.0) + step * number for number, gate in enumerate(GATES)}
     width = at["n"] + (100.0 if single else 36.0)
     state = {"h": Place(width + GAP / 2, _CONVEYOR, STATE, "state")}
-    label = "wanted" if single else "optional"
     places = {
         "keep": Place(at["z"], _CONVEYOR, CIRCLE, "op"),
         "h": Place(at["n"], _CONVEYOR, CIRCLE, "op"),
@@ -187,12 +194,12 @@ def by_gate(single: bool, reset_after: bool) -> Blueprint:
     return Blueprint(
         places=places,
         boxes=state,
-        routes=_gate_routes(rows, spread, label),
+        routes=_gate_routes(rows, spread, single),
         panels=(),
         width=width,
         pitch=width + GAP,
         low=rows.input - 26,
-        high=50.0,
+        high=50.0 if single else 52.0,
         name=f"GRU cell (reset {'after' if reset_after else 'before'})",
         conveyor=frozenset({("h-", "keep"), ("keep", "h"), ("h", "h")}),
         loss_rail=68.0,
@@ -201,12 +208,18 @@ def by_gate(single: bool, reset_after: bool) -> Blueprint:
     )
 
 
+def _below_bus(s: Point, t: Point, size: Point) -> Point:
+    """Under the end of the bus of h, where three factors have room inside the panel."""
+    return t[0] + 30.0 - size[0] / 2, _MANY.hidden - 4.0 - size[1] / 2
+
+
 _LANE = -30.0  # from the middle of x to its line up: left of all gates, whose legs carry labels
 
 
-def _gate_routes(rows: _Rows, spread: float, label: str) -> dict[tuple[str, str], Route]:
+def _gate_routes(rows: _Rows, spread: float, single: bool) -> dict[tuple[str, str], Route]:
+    label = "wanted" if single else "optional"
     routes = {
-        ("h-", "keep"): straight(),
+        ("h-", "keep"): straight() if single else onto_conveyor(34.0),
         ("keep", "h"): straight("optional"),
         ("h", "h"): straight("optional"),
         ("z", "keep"): straight(label),
@@ -224,4 +237,6 @@ def _gate_routes(rows: _Rows, spread: float, label: str) -> dict[tuple[str, str]
         routes["x", gate] = rail(
             rows.input_bus, spread, label if label == "wanted" else "none", lane=_LANE
         )
+    if not single:
+        routes["h-", "n"] = replace(routes["h-", "n"], home=_below_bus)
     return routes

@@ -199,15 +199,18 @@ def loss_wrappings(edge: Edge, target: str) -> tuple[tuple[Text, ...], ...]:
 
 
 def path_wrappings(
-    edge: Edge, running: float, names: Names, loss: str = ""
+    edge: Edge, running: float, names: Names, loss: str = "", *, first: bool = False
 ) -> tuple[tuple[Text, ...], ...]:
     """The label of an edge on a chosen path: × its factors, then the running product in black.
 
-    What passes everything on leaves the product as it was and needs no label; a loss is one factor.
+    What passes everything on leaves the product as it was and needs no label; a loss is one factor;
+    the `first` edge's only factor is the product so far, and is printed once.
     """
     product = "∏" if edge.value is not None else "∏‖·‖"
     total = Text(f"{product} = {number(running)}", "path", SMALL_TEXT)
     factors = telling(edge.factors)
+    if loss and first:
+        return loss_wrappings(edge, loss)
     if loss:
         return _unique(
             (
@@ -225,6 +228,8 @@ def path_wrappings(
         size = number(edge.value if edge.value is not None else edge.norm)
         return ((Text(f"× {size}", edge_kind(edge.factors), SMALL_TEXT), total),)
     phrases = [phrase(factor, names) for factor in factors]
+    if first and len(phrases) == 1:
+        return _unique(_lines(phrases, breaks) for breaks in (0, 1, 2))
     broken = (replace(total, text=product), replace(total, text=f"= {number(running)}"))
     options = [(*_lines(phrases, breaks, times=True), total) for breaks in (0, 1, 2)]
     return _unique([*options, (*_lines(phrases, 2, times=True), *broken)])

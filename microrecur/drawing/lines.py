@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
-from microrecur.drawing.blueprint import Route, state_places
+from microrecur.drawing.blueprint import Home, Route, state_places
 from microrecur.drawing.dot_lines import border
 from microrecur.drawing.overlaps import landing
 from microrecur.drawing.placing import Request
 from microrecur.drawing.scene import Point, SceneEdge, SceneNode
 from microrecur.drawing.sheet import BOX, FOLD, TAIL_GAP, Line, Sheet
 from microrecur.drawing.track import line_width
+from microrecur.drawing.trunks import add_trunks
 
 if TYPE_CHECKING:
     from microrecur.graphs.graph import Edge
@@ -35,6 +37,7 @@ def add_lines(sheet: Sheet) -> None:
             _add_tail_line(sheet, edge)
     for key in [key for key in sheet.nodes if key.endswith(BOX)]:
         _add_box_line(sheet, key)
+    add_trunks(sheet)
     # Of lines that share a bus the longer lies below, so that each leg keeps its colour to its dot.
     sheet.lines.sort(key=lambda line: (line.rank, -_span(line.edge.points or ())))
 
@@ -175,9 +178,16 @@ def _draw(
         on_path=on_path,
         id=(edge.source, edge.target),
     )
-    sheet.lines.append(
-        Line(scene_edge, _request(sheet, edge, route, points, from_input, into_loss), rank)
-    )
+    request = _request(sheet, edge, route, points, from_input, into_loss)
+    if request is not None and route.home is not None:
+        request = replace(request, home=_home(route.home, points[0], target))
+    sheet.lines.append(Line(scene_edge, request, rank))
+
+
+def _home(home: Home, start: Point, target: SceneNode) -> Callable[[Point], Point]:
+    center = target.center
+    assert center is not None
+    return lambda size: home(start, center, size)
 
 
 def _off_path_width(sheet: Sheet, thick: bool) -> float:
@@ -209,26 +219,34 @@ def _request(
     on_path = sheet.track is not None and sheet.track.holds(edge)
     if route.label == "none" and not on_path:
         return None
+    segments = _label_segments(points, route, on_path, into_loss)
+    loss = sheet.names.node(sheet.graph.find(edge.target)) if into_loss else ""
+    if on_path and sheet.track is not None:
+        options = labels.path_wrappings(
+            edge, sheet.track.after(edge), sheet.names, loss, first=sheet.track.begins(edge)
+        )
+        return Request(options, segments) if options else None
+    if into_loss:
+        return Request(labels.loss_wrappings(edge, loss), segments, route.label == "optional")
+    if sheet.track is not None and sheet.cell.level == "gate":
+        return None
+    options = labels.wrappings(edge, sheet.names)
+    if from_input:
+        options = tuple(tuple(replace(line, kind="muted") for line in lines) for lines in options)
+    return Request(options, segments, route.label == "optional" or sheet.track is not None)
+
+
+def _label_segments(
+    points: tuple[Point, ...], route: Route, on_path: bool, into_loss: bool
+) -> tuple[tuple[Point, Point], ...]:
+    """The pieces of a line its label may stand beside, best first."""
     segments = tuple(pairwise(points))
     if into_loss and len(segments) > 1:
         segments = segments[:1]  # the rail is shared by all losses
     if not route.last_leg:
-        segments = tuple(sorted(segments, key=_length, reverse=True))
-    else:  # a thick line stands out on a shared bus too
-        segments = segments[::-1] if on_path else segments[-1:]
-    loss = sheet.names.node(sheet.graph.find(edge.target)) if into_loss else ""
-    if on_path and sheet.track is not None:
-        options = labels.path_wrappings(edge, sheet.track.after(edge), sheet.names, loss)
-        return Request(options, segments) if options else None
-    if into_loss:
-        return Request(labels.loss_wrappings(edge, loss), segments, route.label == "optional")
-    options = labels.wrappings(edge, sheet.names)
-    if from_input:
-        options = tuple(tuple(replace(line, kind="muted") for line in lines) for lines in options)
-    optional = route.label == "optional" or sheet.track is not None
-    if sheet.track is not None and sheet.cell.level == "gate":
-        return None
-    return Request(options, segments, optional)
+        return tuple(sorted(segments, key=_length, reverse=True))
+    # A thick line stands out on a shared bus too.
+    return segments[::-1] if on_path else segments[-1:]
 
 
 def _length(segment: tuple[Point, Point]) -> float:

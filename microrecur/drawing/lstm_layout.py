@@ -14,16 +14,19 @@ from microrecur.drawing.blueprint import (
     Place,
     Route,
     leg,
+    onto_conveyor,
     rail,
     straight,
 )
+from microrecur.drawing.scene import Point
 
 GATES = ("f", "i", "g", "o")  # from left to right
 _TITLES = {"f": "forget gate", "i": "input gate", "g": "candidate", "o": "output gate"}
 
 _CONVEYOR, _WRITE, _GATE, _AFFINE = 0.0, -78.0, -172.0, -264.0  # rows by op
-_PANEL_LOW, _PANEL_HIGH, _CAPTION = -306.0, -142.0, -293.0
+_PANEL_LOW, _PANEL_HIGH, _CAPTION = -314.0, -142.0, -302.0
 _HIDDEN_BUS, _INPUT_BUS, _INPUT = -356.0, -406.0, -434.0
+_ASIDE = -31.0  # of a gate's own line in a narrow panel: its label has room on the right
 _PEEP_RAIL = -124.0  # row above the panels on which cₜ₋₁ runs to the peepholes
 
 
@@ -57,8 +60,8 @@ class _Columns:
 
 _WIDE = _Columns(start=36.0, panel=142.0, gap=14.0, leg=40.0, tail=66.0, edge=60.0)
 _WIDE_PEEPHOLE = _Columns(start=52.0, panel=142.0, gap=30.0, leg=40.0, tail=66.0, edge=60.0)
-_NARROW = _Columns(start=12.0, panel=98.0, gap=6.0, leg=33.0, tail=46.0, edge=32.0)
-_NARROW_PEEPHOLE = _Columns(start=19.0, panel=92.0, gap=15.0, leg=32.0, tail=38.0, edge=33.0)
+_NARROW = _Columns(start=8.0, panel=98.0, gap=6.0, leg=33.0, tail=52.0, edge=30.0)
+_NARROW_PEEPHOLE = _Columns(start=17.0, panel=92.0, gap=13.0, leg=32.0, tail=49.0, edge=30.0)
 
 
 def by_op(single: bool, peephole: bool) -> Blueprint:
@@ -80,7 +83,7 @@ def by_op(single: bool, peephole: bool) -> Blueprint:
         width=columns.width,
         pitch=columns.width + GAP,
         low=_INPUT_BUS - 24 if single else _INPUT - 24,
-        high=46.0,
+        high=46.0 if single else 52.0,
         name="LSTM cell (peephole)" if peephole else "LSTM cell",
         conveyor=frozenset({("c-", "keep"), ("keep", "c"), ("c", "c")}),
         loss_rail=_INPUT - 44,
@@ -98,7 +101,7 @@ def _op_places(columns: _Columns, single: bool) -> dict[str, Place]:
         "keep": Place(columns.gate("f"), _CONVEYOR, CIRCLE, "op"),
         "c": Place(middle, _CONVEYOR, CIRCLE, "op"),
         "write": Place(middle, _WRITE, CIRCLE, "op"),
-        "squash": Place(columns.out, _WRITE, (62.0, 40.0), "slope"),
+        "squash": Place(columns.out, _WRITE, (62.0 if single else 54.0, 40.0), "slope"),
         "h": Place(columns.out, _GATE, CIRCLE, "op"),
         "x": Place(-GAP / 2, _INPUT_BUS, STATE, "state")
         if single
@@ -113,7 +116,7 @@ def _op_places(columns: _Columns, single: bool) -> dict[str, Place]:
 def _op_routes(columns: _Columns, single: bool) -> dict[tuple[str, str], Route]:
     aside = columns.aside
     routes = {
-        ("c-", "keep"): straight(),
+        ("c-", "keep"): straight() if single else onto_conveyor(columns.gate("f") - 6.0),
         ("keep", "c"): straight(),
         ("c", "c"): straight(),
         ("f", "keep"): straight(),
@@ -122,7 +125,7 @@ def _op_routes(columns: _Columns, single: bool) -> dict[tuple[str, str], Route]:
         ("write", "c"): straight(),
         ("c", "squash"): Route(lambda s, t: ((t[0], s[1]),), tap=True, from_op=True, last_leg=True),
         ("squash", "h"): straight(),
-        ("o", "h"): straight(),
+        ("o", "h"): straight("wanted" if single else "optional"),
         ("h", "h"): straight() if single else Route(lambda s, t: ((s[0], t[1]),)),
         ("c-", "z_f"): _peephole(aside),
         ("c-", "z_i"): _peephole(aside),
@@ -131,7 +134,7 @@ def _op_routes(columns: _Columns, single: bool) -> dict[tuple[str, str], Route]:
         ),
     }
     for gate in GATES:
-        routes[f"z_{gate}", gate] = straight()
+        routes[f"z_{gate}", gate] = straight() if single else leg(_ASIDE)
         routes["h-", f"z_{gate}"] = leg(-columns.leg)
         routes["x", f"z_{gate}"] = (
             leg(columns.leg) if single else rail(_INPUT_BUS, columns.leg, "optional")
@@ -155,6 +158,7 @@ def _gate_panel(columns: _Columns, gate: str, single: bool) -> GatePanel:
 
 
 _G_WRITE, _G_GATE = -60.0, -136.0  # rows by gate
+_BOX_ASIDE = GAP / 2 - 8.0  # of a state box from the panel of a step, unrolled by gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ def by_gate(single: bool, peephole: bool) -> Blueprint:
     step, spread = (150.0, 34.0) if single else (54.0, 10.0)
     at = {gate: (110.0 if single else 40.0) + step * number for number, gate in enumerate(GATES)}
     middle, width = (at["i"] + at["g"]) / 2, at["o"] + (96.0 if single else 31.0)
-    beyond = width + GAP / 2 - (0.0 if single else 8.0)
+    beyond = width + (GAP / 2 if single else _BOX_ASIDE)
     stacked = (50.0, 60.0)
     places = {
         "keep": Place(at["f"], _CONVEYOR, CIRCLE, "op"),
@@ -192,12 +196,12 @@ def by_gate(single: bool, peephole: bool) -> Blueprint:
     return Blueprint(
         places=places,
         boxes={"c": Place(beyond, _CONVEYOR, STATE, "state")},
-        routes=_gate_routes(rows, spread, "wanted" if single else "optional"),
+        routes=_gate_routes(rows, spread, single, at["f"] - 6.0),
         panels=(),
         width=width,
         pitch=width + GAP - (0.0 if single else 16.0),
         low=rows.input - 26,
-        high=50.0,
+        high=50.0 if single else 52.0,
         name="LSTM cell (peephole)" if peephole else "LSTM cell",
         conveyor=frozenset({("c-", "keep"), ("keep", "c"), ("c", "c")}),
         loss_rail=rows.input - 46,
@@ -209,19 +213,27 @@ def by_gate(single: bool, peephole: bool) -> Blueprint:
     )
 
 
+def _below_conveyor(s: Point, t: Point, size: Point) -> Point:
+    """Beside c → h, in the upper right corner of the step's panel: between panels is no room."""
+    return s[0] - _BOX_ASIDE - 6.0 - size[0] / 2, _CONVEYOR - 10.0 - size[1] / 2
+
+
 _LANE = -30.0  # from the middle of x to its line up: left of all gates, whose legs carry labels
 
 
-def _gate_routes(rows: _Rows, spread: float, label: str) -> dict[tuple[str, str], Route]:
+def _gate_routes(
+    rows: _Rows, spread: float, single: bool, inside: float
+) -> dict[tuple[str, str], Route]:
+    label = "wanted" if single else "optional"
     routes = {
-        ("c-", "keep"): straight(),
+        ("c-", "keep"): straight() if single else onto_conveyor(inside),
         ("keep", "c"): straight("optional"),
         ("c", "c"): straight("optional"),
         ("f", "keep"): straight(label),
         ("i", "write"): straight(label),
         ("g", "write"): straight(label),
         ("write", "c"): straight("optional"),
-        ("c", "h"): straight(label),
+        ("c", "h"): straight(label) if single else Route(label=label, home=_below_conveyor),
         ("o", "h"): Route(lambda s, t: ((t[0] - 16.0, s[1]),), label=label),
         ("c-", "f"): straight(label),
         ("c-", "i"): rail(-84.0, -18.0, label),

@@ -12,7 +12,7 @@ from microrecur.drawing.blueprint import state_places
 from microrecur.drawing.columns import blueprint, columns, shown_steps
 from microrecur.drawing.lines import add_lines
 from microrecur.drawing.overlaps import Box
-from microrecur.drawing.placing import OF_GATE, OF_STEP, Board, label_box
+from microrecur.drawing.placing import Board, label_box
 from microrecur.drawing.roles import Cell
 from microrecur.drawing.scene import Panel, Point, Scene, SceneEdge, SceneNode
 from microrecur.drawing.shapes import scene_node
@@ -20,6 +20,7 @@ from microrecur.drawing.sheet import BOX, FOLD, TAIL_GAP, Line, Sheet
 from microrecur.drawing.style import NODE_TEXT, SMALL_TEXT
 from microrecur.drawing.text_size import text_width
 from microrecur.drawing.track import Track
+from microrecur.drawing.trunks import TRUNK
 
 if TYPE_CHECKING:
     from microrecur.flows.paths import Path
@@ -115,7 +116,8 @@ def _add_tail(sheet: Sheet) -> None:
     ]
     last = sheet.box(sources[-1])
     assert last.center is not None
-    x = last.center[0] + last.size[0] / 2
+    end = sheet.columns.origins[sheet.cell.steps[-1]] + sheet.plan.width
+    x = max(last.center[0] + last.size[0] / 2, end)
     for node in sheet.cell.tail:
         lines = labels.name_and_value(node, sheet.names)
         width = max(_LOSS[0], *(text_width(line, NODE_TEXT) + 16.0 for line in lines))
@@ -133,7 +135,7 @@ def _add_panels(sheet: Sheet) -> None:
         left = sheet.columns.origins[step]
         label = f"{plan.name}, step t" if sheet.single else f"t = {step}"
         half = text_width(label, SMALL_TEXT) / 2
-        row = plan.low + 13.0 if plan.caption_low else plan.high - 13.0
+        row = plan.low + 12.0 if plan.caption_low else plan.high - 13.0
         at = (left + plan.width - 11.0 - half, row)
         low, high = (left, plan.low), (left + plan.width, plan.high)
         sheet.panels.append(Panel(f"step {step}", low, high, label, at, plan.level))
@@ -165,9 +167,7 @@ def _labelled(sheet: Sheet) -> list[SceneEdge]:
     for line in sheet.lines:
         board.add_line(line.edge.points or (), line.edge.width, line.edge.arrow)
     for panel in sheet.panels:
-        board.add_border(
-            Box(*panel.low, *panel.high), OF_STEP if panel.key.startswith("step") else OF_GATE
-        )
+        board.add_border(Box(*panel.low, *panel.high))
         if panel.label_at is not None:
             board.add_box(label_box((labels.note(panel.label),), panel.label_at, 2.0))
     edges = [line.edge for line in sheet.lines]
@@ -181,9 +181,9 @@ def _labelled(sheet: Sheet) -> list[SceneEdge]:
 
 
 def _by_importance(lines: list[Line]) -> list[int]:
-    """The path's labels first, then those with least room, left to right; optional ones last."""
+    """A path's labels first, then those with a home, then the least room; optional ones last."""
 
-    def key(number: int) -> tuple[bool, bool, float, float]:
+    def key(number: int) -> tuple[bool, bool, bool, float, float]:
         line = lines[number]
         request = line.request
         room = (
@@ -191,7 +191,8 @@ def _by_importance(lines: list[Line]) -> list[int]:
         )
         right = line.edge.points[-1][0] if line.edge.points else 0.0
         optional = request is None or request.optional
-        return (not line.edge.on_path, optional, round(room), right)
+        homeless = request is None or request.home is None
+        return (not line.edge.on_path, homeless, optional, round(room), right)
 
     return sorted(range(len(lines)), key=key)
 
@@ -201,15 +202,18 @@ def _dots(sheet: Sheet) -> list[SceneNode]:
     dots: dict[Point, SceneNode] = {}
     by_source: dict[str, list[SceneEdge]] = {}
     for line in sheet.lines:
-        by_source.setdefault(line.edge.source, []).append(line.edge)
+        source = line.edge.id[0] if line.edge.id else line.edge.source
+        by_source.setdefault(source, []).append(line.edge)
     for edges in by_source.values():
+        trunk = next((edge for edge in edges if edge.kind == TRUNK), None)
         for edge in edges:
+            kind = (trunk or edge).kind
             for corner in (edge.points or ())[:-1]:
                 if any(_passes(other, corner) for other in edges):
                     number = len(dots)
                     dots.setdefault(
                         corner,
-                        SceneNode(f"dot{number}", "", (), edge.kind, "point", corner, (5.4, 5.4)),
+                        SceneNode(f"dot{number}", "", (), kind, "point", corner, (5.4, 5.4)),
                     )
     return list(dots.values())
 

@@ -1,15 +1,15 @@
 """Puts edge labels where they cover nothing: no line, no shape, no other label.
 
 Greedy and deterministic: labels come in order of importance, each tries places along its own edge
-in order of preference and takes the cheapest. An optional label is dropped when no place is free; a
-wanted one takes the least evil.
+in order of preference and takes the cheapest. An optional label is dropped when no place is free of
+shapes, lines and outlines of panels; a wanted one takes the least evil.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise, product
 from typing import TypeVar
@@ -37,9 +37,9 @@ _SHARES = (
     (0.14, 0.6),
     (0.86, 0.6),
 )
-_WRAPPED, _LATER, _SECOND_SIDE = 0.7, 0.5, 0.05
+_WRAPPED, _LATER, _SECOND_SIDE, _AWAY = 0.7, 0.5, 0.05, 2.0
 _BLOCKED = 1000.0  # covering something
-OF_STEP, OF_GATE = 0.8, 2.5  # crossing the border of a panel
+_BORDER = 30.0  # standing on the outline of a panel: sooner anywhere else that is free
 _OUTSIDE, _BEYOND = 4.0, 5.0  # making the picture wider, standing beyond another line
 
 
@@ -51,6 +51,7 @@ class Request:
     segments: tuple[Segment, ...]
     optional: bool = False
     width: float = 0.0  # of the line
+    home: Callable[[Point], Point] | None = None  # size of the text -> where it stands at best
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,7 @@ class Board:
     _boxes: dict[int, set[Box]] = field(default_factory=lambda: defaultdict(set))
     _rounds: dict[int, set[tuple[Point, Point]]] = field(default_factory=lambda: defaultdict(set))
     _lines: dict[int, set[tuple[Segment, float]]] = field(default_factory=lambda: defaultdict(set))
-    _borders: dict[int, set[tuple[Segment, float]]] = field(
-        default_factory=lambda: defaultdict(set)
-    )
+    _borders: dict[int, set[Segment]] = field(default_factory=lambda: defaultdict(set))
 
     def add_box(self, box: Box) -> None:
         """Keep a rectangle free."""
@@ -102,8 +101,8 @@ class Board:
                 Box.around(_toward(points[-1], points[-2], head / 2), (0.9 * head, 0.9 * head))
             )
 
-    def add_border(self, box: Box, weight: float) -> None:
-        """Remember the outline of a panel, which a label had better not cross."""
+    def add_border(self, box: Box) -> None:
+        """Remember the outline of a panel, which a label had better not touch."""
         corners = (
             (box.left, box.low),
             (box.right, box.low),
@@ -112,7 +111,7 @@ class Board:
         )
         for start, end in zip(corners, corners[1:] + corners[:1], strict=True):
             for key in _slices(min(start[0], end[0]), max(start[0], end[0])):
-                self._borders[key].add(((start, end), weight))
+                self._borders[key].add((start, end))
 
     def cost(self, box: Box) -> float:
         """What it would cover, in units of evil; 0 where all is free."""
@@ -120,9 +119,9 @@ class Board:
         covered = sum(box.covers(other) for other in _near(self._boxes, keys))
         covered += sum(ellipse_meets(box, *other) for other in _near(self._rounds, keys))
         covered += sum(segment_meets(box, *ab, half) for ab, half in _near(self._lines, keys))
-        crossed = sum(w * segment_meets(box, *ab) for ab, w in _near(self._borders, keys))
+        crossed = sum(segment_meets(box, *ab) for ab in _near(self._borders, keys))
         outside = box.left < self.limits[0] or box.right > self.limits[1]
-        return _BLOCKED * covered + crossed + _OUTSIDE * outside
+        return _BLOCKED * covered + _BORDER * crossed + _OUTSIDE * outside
 
     def _between(self, at: Point, foot: Point, width: float) -> int:
         """How many lines part a label from its own."""
@@ -142,7 +141,7 @@ class Board:
                 cost += _BEYOND * self._between(at, foot, request.width)
             if best is None or cost < best[0]:
                 best = (cost, lines, at, box)
-        if best is None or (request.optional and best[0] >= _BLOCKED):
+        if best is None or (request.optional and best[0] >= _BORDER):
             return None
         self.add_box(best[3])
         return Placed(best[1], best[2], best[0] >= _BLOCKED)
@@ -158,13 +157,17 @@ def label_box(lines: tuple[Text, ...], at: Point, margin: float = 0.0) -> Box:
 
 def _candidates(request: Request) -> Iterator[tuple[float, tuple[Text, ...], Point, Point]]:
     """Every place a label is tried at, with how little it is liked."""
+    away = _AWAY if request.home is not None else 0.0
     for wrap, lines in enumerate(request.wrappings):
         size = label_box(lines, (0.0, 0.0), _MARGIN)
+        if request.home is not None:
+            at = request.home((2 * size.right, 2 * size.high))
+            yield _WRAPPED * wrap, lines, at, at
         for later, (start, end) in enumerate(request.segments):
             for (gap, far), (share, off) in product(_GAPS, _SHARES):
                 foot = _toward(start, end, share * math.dist(start, end))
                 reach = _reach(start, end, (size.right, size.high), gap + request.width / 2)
-                dislike = far + off + _WRAPPED * wrap + _LATER * later
+                dislike = away + far + off + _WRAPPED * wrap + _LATER * later
                 yield dislike, lines, (foot[0] + reach[0], foot[1] + reach[1]), foot
                 other = (foot[0] - reach[0], foot[1] - reach[1])
                 yield dislike + _SECOND_SIDE, lines, other, foot

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from microrecur.drawing.blueprint import GAP, STATE, Blueprint, Place, leg, straight
+from microrecur.drawing.blueprint import GAP, STATE, Blueprint, Place, Route, leg, straight
+from microrecur.drawing.scene import Point
 
 _SQUASH = (100.0, 50.0)
-_AFFINE, _INPUT = -146.0, -222.0  # rows of an unrolled step
+_AFFINE, _INPUT = -156.0, -232.0  # rows of an unrolled step
 
 
 def single_cell(affine_width: float) -> Blueprint:
@@ -42,23 +43,32 @@ def single_cell(affine_width: float) -> Blueprint:
 
 def unrolled() -> Blueprint:
     """One step of many: x below z below h."""
-    pitch, width = 190.0, 142.0
+    pitch, width, middle = 188.0, 164.0, 82.0
     return Blueprint(
         places={
-            "h": Place(58.0, 0.0, (98.0, 50.0), "slope"),
-            "z": Place(58.0, _AFFINE, (76.0, 42.0), "state"),
-            "x": Place(58.0, _INPUT, (84.0, 26.0), "input"),
+            "h": Place(middle, 0.0, (98.0, 50.0), "slope"),
+            "z": Place(middle, _AFFINE, (76.0, 42.0), "state"),
+            "x": Place(middle, _INPUT, (84.0, 26.0), "input"),
         },
         boxes={},
-        routes={("h-", "z"): straight(), ("z", "h"): straight(), ("x", "z"): straight("optional")},
+        routes={
+            ("h-", "z"): Route(home=_left_of_squash),
+            ("z", "h"): straight(),
+            ("x", "z"): straight("optional"),
+        },
         panels=(),
         width=width,
         pitch=pitch,
-        low=_INPUT - 26.0,
+        low=_INPUT - 34.0,
         high=40.0,
         name="RNN cell",
         loss_rail=58.0,
         level=1,
         caption_low=True,
-        initial={"h": Place(58.0 + 24.0, 0.0, STATE, "state")},
+        initial={"h": Place(middle + 42.0, 0.0, STATE, "state")},
     )
+
+
+def _left_of_squash(s: Point, t: Point, size: Point) -> Point:
+    """Above the falling line from hₜ₋₁, left of tanh, inside the step's panel."""
+    return t[0] - 5.5 - size[0] / 2, _AFFINE + 77.0 + size[1] / 2

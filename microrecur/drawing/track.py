@@ -40,6 +40,10 @@ class Track:
             kept is edge or (kept.target == edge.target and kept.factors == edge.factors)
         )
 
+    def begins(self, edge: Edge) -> bool:
+        """Whether this is the path's first edge, at its root."""
+        return self.path.edges[0] is self.leaving.get(edge.source)
+
     def after(self, edge: Edge) -> float:
         """∏ after an edge of the path."""
         return self.running[edge.source]

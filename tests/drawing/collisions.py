@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
-from microrecur.drawing.scene import Scene, SceneEdge, SceneNode
+from microrecur.drawing.scene import Panel, Scene, SceneEdge, SceneNode
 
 Rectangle = tuple[float, float, float, float]  # left, low, right, high
 _LINE = 1.0  # height of a line of text without the air above and below it, in text sizes
@@ -66,6 +66,23 @@ def collisions(scene: Scene) -> list[str]:
                 if _meet(box, (x - half, y - 5.0, x + half, y + 5.0)):
                     found.append(f"{_text(edge)} covers the panel's {panel.label}")
     return found
+
+
+def touches(scene: Scene) -> list[str]:
+    """Labels that lie on the outline of a panel."""
+    return [
+        f"{_text(edge)} touches the outline of {panel.key}"
+        for edge in scene.edges
+        if edge.labels
+        for panel in scene.panels
+        if _meet(box := label_rectangle(edge), (*panel.low, *panel.high))
+        and not _within(box, panel)
+    ]
+
+
+def _within(box: Rectangle, panel: Panel) -> bool:
+    (left, low), (right, high) = panel.low, panel.high
+    return left < box[0] and low < box[1] and box[2] < right and box[3] < high
 
 
 def overflows(scene: Scene) -> list[str]:

@@ -20,7 +20,7 @@ from microrecur.nn.cells import GRUCell, LSTMCell, RNNCell
 pytest.importorskip("matplotlib")
 pytest.importorskip("fontTools")
 
-from .collisions import collisions, overflows
+from .collisions import collisions, overflows, touches
 
 XS = [0.9, -0.5, 0.7, 0.3, -0.8, 1.1] * 6
 ROOM = 1344.0 - 18.0  # points: 11-point text at 9 pixels when 1100 wide, less the margin
@@ -178,6 +178,7 @@ def test_known_cells_are_pinned_legible_and_free_of_collisions(
     drawn = scene(loss(name, steps) if steps > 1 else states(name, steps), level)
     assert drawn.pinned
     assert collisions(drawn) == []
+    assert touches(drawn) == []
     assert overflows(drawn) == []
     (left, _), (right, _) = extent(drawn)
     assert right - left <= ROOM
@@ -190,6 +191,7 @@ def test_paths_are_legible_and_free_of_collisions(name: str, level: str, steps: 
     drawn = scene(loss(name, steps), level, "t0.h")
     assert drawn.pinned
     assert collisions(drawn) == []
+    assert touches(drawn) == []
     (left, _), (right, _) = extent(drawn)
     assert right - left <= ROOM
 
