@@ -120,15 +120,14 @@ def spectrum(flow: Flow, by: str | Sequence[str] = "gate slope") -> Spectrum:
     if not flow.depends:
         return Spectrum([], kinds)
     steps = _Steps(flow, kinds)
-    places = steps.classes()
-    if len(kinds) > 1 and len(places) > MOST_CLASSES:
+    if len(kinds) > 1 and (many := steps.classes()) > MOST_CLASSES:
         raise ValueError(
-            f"spectrum by {' and '.join(kinds)} has {len(places):,} classes, more than "
+            f"spectrum by {' and '.join(kinds)} has {many:,} classes, more than "
             f"{MOST_CLASSES:,}; sort by one kind, or take a shorter sequence"
         )
-    counts = steps.counts(places)
+    counts = steps.counts()
     net, gross = steps.sums(flow.seed, False), steps.sums(np.abs(flow.seed), True)
-    rows = [_class(flow, place, counts[place], net, gross) for place in places]
+    rows = [_class(flow, place, count, net, gross) for place, count in counts]
     return Spectrum(rows, kinds)
 
 
@@ -161,7 +160,8 @@ class _Steps:
         self._still = (0,) * len(kinds)
         self._unit = [tuple(int(a == b) for b in range(len(kinds))) for a in range(len(kinds))]
         self._factor = flow.graph.factor if set(kinds) - set(SLOPES) else None
-        self._stride = 1
+        # A row of the packed grid holds every n of the second kind.
+        self._stride = 1 if len(kinds) == 1 else 1 + self._most(1)
 
     def _by(self, edge: Edge) -> Place:
         """How many classes further the edge leads, along each kind."""
@@ -169,19 +169,16 @@ class _Steps:
         kind = self._factor(node, k).kind if self._factor else node.op.kind  # type: ignore[union-attr]
         return self._unit[self._kinds.index(kind)] if kind in self._kinds else self._still
 
-    def classes(self) -> list[Place]:
-        """Return the classes that have paths, in order."""
-        if len(self._kinds) == 2:  # a row of the packed grid holds every n of the second kind
-            self._stride = 1 + self._most(1)
-        reached = self._packed(1, lambda a, b: a | b)
-        return [place for place, _ in _unpacked(reached, 1, self._stride, len(self._kinds))]
+    def classes(self) -> int:
+        """Return how many classes have paths."""
+        return self._packed(1, lambda a, b: a | b)[1].bit_count()
 
-    def counts(self, places: Sequence[Place]) -> dict[Place, int]:
-        """Return how many paths each class has, exactly."""
+    def counts(self) -> list[tuple[Place, int]]:
+        """Return the classes that have paths, in order, and exactly how many each has."""
         largest = max(self._lines.count({self._y: 1}).values())
         width = -(-largest.bit_length() // 8) * 8
         packed = self._packed(width, lambda a, b: a + b)
-        return dict(_unpacked(packed, width, self._stride, len(self._kinds)))
+        return list(_unpacked(packed, width, self._stride, len(self._kinds)))
 
     def _most(self, axis: int) -> int:
         """The most factors of one kind that any path has."""
@@ -210,13 +207,9 @@ class _Steps:
                     continue
                 there, other = carried[source]
                 first = tuple(map(min, here, there))
-                carried[source] = (
-                    first,
-                    join(
-                        packed << width * self._offset(here, first),
-                        other << width * self._offset(there, first),
-                    ),
-                )
+                ours = _shifted(packed, width * self._offset(here, first))
+                theirs = _shifted(other, width * self._offset(there, first))
+                carried[source] = (first, join(ours, theirs))
         return carried[self._wrt]
 
     def _offset(self, place: Place, first: Place) -> int:
@@ -245,18 +238,19 @@ class _Steps:
         return carried[self._wrt]
 
 
+def _shifted(packed: int, bits: int) -> int:
+    return packed << bits if bits else packed  # shifting by nothing copies a long int
+
+
 def _unpacked(
     packed: tuple[Place, int], width: int, stride: int, kinds: int
 ) -> Iterator[tuple[Place, int]]:
     """Yield each class that is not empty, with its number."""
     low, number = packed
-    if width == 1:
-        digits: Any = [int(bit) for bit in reversed(f"{number:b}")]
-    else:
-        size = width // 8
-        raw = number.to_bytes(-(-number.bit_length() // width) * size, "little")
-        digits = (int.from_bytes(raw[i : i + size], "little") for i in range(0, len(raw), size))
-    for place, digit in enumerate(digits):
+    size = width // 8
+    raw = number.to_bytes(-(-number.bit_length() // width) * size, "little")
+    for place, start in enumerate(range(0, len(raw), size)):
+        digit = int.from_bytes(raw[start : start + size], "little")
         if digit:
             away = (place,) if kinds == 1 else divmod(place, stride)
             yield tuple(a + b for a, b in zip(low, away)), digit

@@ -16,6 +16,7 @@ from microrecur.engine.tensor import Tensor
 from microrecur.flows.sweep import Edge, Linearised
 
 Shape = tuple[int, ...]
+_ONES = np.ones(1)
 
 
 class Pattern(NamedTuple):
@@ -66,7 +67,10 @@ def flat_coefficients(lines: Linearised, edge: Edge) -> np.ndarray:
     node, k = edge
     op: Any = node.op
     if isinstance(op, Elementwise):
-        partial = np.asarray(lines.partial(node, k), float)
+        partial = lines.partial(node, k)
+        if type(partial) is int:
+            return _ONES if partial == 1 else np.full(1, float(partial))
+        partial = np.asarray(partial, float)
         if partial.size > 1 and partial.shape != node.shape:
             partial = np.broadcast_to(partial, node.shape)
         return partial.reshape(-1)
@@ -74,7 +78,7 @@ def flat_coefficients(lines: Linearised, edge: Edge) -> np.ndarray:
         return node.inputs[1 - k]._data.reshape(-1)
     if isinstance(op, Selection):
         return op._weights(node.inputs[k]._data, node.static).reshape(-1)
-    return np.ones(1)  # other linear ops move, sum or pick numbers
+    return _ONES  # other linear ops move, sum or pick numbers
 
 
 @lru_cache(maxsize=256)
