@@ -1,8 +1,9 @@
-"""The command line: `microrecur demo`, `microrecur draw`; `microrecur --help` teaches the rest."""
+"""The command line: `microrecur demo`, `draw` and `flow`; `microrecur --help` teaches the rest."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -20,8 +21,9 @@ examples:
   microrecur demo
   microrecur draw lstm
   microrecur draw lstm --steps 4 --path h0 -o lstm_path.png
+  microrecur flow lstm --steps 20 --csv lstm.csv
 
-`microrecur demo --help` and `microrecur draw --help` have more.
+`microrecur demo --help`, `draw --help` and `flow --help` have more.
 """
 DEMO_EXAMPLES = """\
 examples:
@@ -44,6 +46,17 @@ examples:
     microrecur draw gru --reset-before -o cho.svg
   three units: shapes and norms in place of numbers
     microrecur draw lstm --hidden 3 --seed 7 -o three.svg
+"""
+FLOW_EXAMPLES = """\
+examples:
+  does the gradient of a fresh LSTM reach back 50 steps, and by which gates?
+    microrecur flow lstm
+  the same with the forget gates held open
+    microrecur flow lstm --forget-bias 3
+  recurrent weights ten times as large; every step into a file
+    microrecur flow lstm --scale 10 --csv large.csv
+  an RNN of σ: each step multiplies by at most ¼‖U‖
+    microrecur flow rnn --nonlinearity sigmoid --steps 20 --hidden 1
 """
 FAILED, STOPPED = 2, 130  # exit codes: what was asked cannot be done; Ctrl-C
 
@@ -112,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", dest="command", metavar="")
     _add_demo(commands)
     _add_draw(commands)
+    _add_flow(commands)
     return parser
 
 
@@ -154,18 +168,53 @@ def _add_draw(commands: Any) -> None:
     draw.add_argument(
         "--path", metavar="ID", help="the strongest path from the loss back to h0, c0, x1, …"
     )
-    draw.add_argument(
-        "--seed", type=_whole(), default=0, metavar="N", help="of weights, inputs, first state (0)"
-    )
-    draw.add_argument("--peephole", action="store_true", help="lstm: gates see the cell state")
-    draw.add_argument(
-        "--reset-before", action="store_true", help="gru: reset h before its weights, not after"
-    )
-    draw.add_argument("--nonlinearity", choices=("tanh", "relu", "sigmoid"), help="rnn: φ (tanh)")
+    _add_variants(draw)
     draw.add_argument("--theme", choices=("light", "dark"), default="light")
     draw.add_argument(
         "-o", dest="file", metavar="FILE", help="a .svg, .png or .dot file (the cell's name, .svg)"
     )
+
+
+def _add_flow(commands: Any) -> None:
+    help = "say what becomes of the gradient over many steps, by which gates and why"
+    flow = _add(commands, "flow", _flow, help, FLOW_EXAMPLES)
+    flow.add_argument("cell", choices=("rnn", "lstm", "gru"))
+    flow.add_argument(
+        "--steps", type=_whole(1, 10_000), default=50, metavar="T", help="how many steps (50)"
+    )
+    flow.add_argument(
+        "--hidden", type=_whole(1, 256), default=16, metavar="H", help="hidden units (16)"
+    )
+    flow.add_argument(
+        "--scale", type=_number, default=1.0, metavar="K", help="recurrent weights times K (1)"
+    )
+    flow.add_argument("--forget-bias", type=_number, metavar="B", help="lstm: b of the forget gate")
+    _add_variants(flow)
+    flow.add_argument("--csv", metavar="FILE", help="write norms and shares of every step")
+
+
+def _add_variants(command: Any) -> None:
+    """What `draw` and `flow` both take: a seed, and the variants of the cells."""
+    command.add_argument(
+        "--seed", type=_whole(), default=0, metavar="N", help="of weights, inputs, first state (0)"
+    )
+    command.add_argument("--peephole", action="store_true", help="lstm: gates see the cell state")
+    command.add_argument(
+        "--reset-before", action="store_true", help="gru: reset h before its weights, not after"
+    )
+    command.add_argument(
+        "--nonlinearity", choices=("tanh", "relu", "sigmoid"), help="rnn: φ (tanh)"
+    )
+
+
+def _number(word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number such as 0.5, 3, -1")
+    return value
 
 
 def _whole(least: int = 0, most: int = 2**32 - 1) -> Callable[[str], int]:
@@ -198,6 +247,40 @@ def _draw(options: argparse.Namespace) -> None:
     except ValueError as error:  # an ending that nothing writes
         raise Refused(error) from error
     print(f"wrote {file}: {picture.scene.description}")
+
+
+def _flow(options: argparse.Namespace) -> None:
+    """L is the sum of the last h, so that ∂L/∂h_T is 1 in every unit."""
+    import numpy as np
+
+    from microrecur.engine.tensor import tensor
+    from microrecur.flows.flow import flow
+    from microrecur.nn.cells import unroll
+
+    cell, numbers = _cell(options), np.random.default_rng(options.seed)
+    cell.weight_hh.assign(cell.weight_hh.numpy() * options.scale)
+    if options.forget_bias is not None:
+        _open_forget_gate(options, cell)
+    shape = (options.hidden,)
+    start = tuple(tensor(numbers.uniform(-1, 1, shape)) for _ in cell.states)
+    after = unroll(cell, numbers.uniform(-1, 1, (options.steps, 1)), start)[-1]
+    h = after[0] if isinstance(after, tuple) else after
+    found = flow(h.sum().named("L"), start[0])
+    table = found.by_step()
+    print(found.verdict(), found.through_time(), repr(table), sep="\n\n")
+    if options.csv is not None:
+        print(f"\nwrote {table.to_csv(options.csv)}: log₁₀ of norms, and shares, by step")
+
+
+def _open_forget_gate(options: argparse.Namespace, cell: Cell) -> None:
+    if options.cell != "lstm":
+        raise Refused(f"--forget-bias belongs to lstm, and this is {options.cell}")
+    rows = slice(options.hidden, 2 * options.hidden)  # gates stand in the order i, f, g, o
+    for bias, value in ((cell.bias_ih, options.forget_bias), (cell.bias_hh, 0.0)):
+        assert bias is not None  # the command line makes no cell without biases
+        both = bias.numpy()
+        both[rows] = value
+        bias.assign(both)
 
 
 def _recorded(options: argparse.Namespace) -> Graph:

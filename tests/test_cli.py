@@ -19,7 +19,7 @@ TREE = Path(microrecur.__file__).parents[1]
 EXAMPLES = sorted(
     {
         line.strip()
-        for text in (cli.EXAMPLES, cli.DEMO_EXAMPLES, cli.DRAW_EXAMPLES)
+        for text in (cli.EXAMPLES, cli.DEMO_EXAMPLES, cli.DRAW_EXAMPLES, cli.FLOW_EXAMPLES)
         for line in text.splitlines()
         if line.strip().startswith("microrecur ")
     }
@@ -47,9 +47,10 @@ def test_an_example_of_the_help_runs_and_writes_what_it_says(line, here, capsys)
     out, err = capsys.readouterr()
     assert err == ""
     wrote = re.findall(r"^wrote (\S+?):? ", out, re.M)
-    assert wrote
+    assert wrote or command.startswith("microrecur flow")
+    assert ("--csv" in command) <= bool(wrote)
     assert all((here / file).stat().st_size for file in wrote)
-    if (asked := re.search(r"-o (\S+)", command)) is not None:
+    if (asked := re.search(r"(?:-o|--csv) (\S+)", command)) is not None:
         assert wrote == [asked[1]]
 
 
@@ -59,7 +60,12 @@ def test_the_examples_are_found():
 
 @pytest.mark.parametrize(
     ("line", "examples"),
-    [("--help", cli.EXAMPLES), ("demo --help", cli.DEMO_EXAMPLES), ("draw -h", cli.DRAW_EXAMPLES)],
+    [
+        ("--help", cli.EXAMPLES),
+        ("demo --help", cli.DEMO_EXAMPLES),
+        ("draw -h", cli.DRAW_EXAMPLES),
+        ("flow -h", cli.FLOW_EXAMPLES),
+    ],
 )
 def test_help_teaches_by_example(line, examples, capsys):
     assert words(line) == 0
@@ -285,3 +291,50 @@ def test_asking_for_the_version_loads_nothing_heavy(here):
         check=True,
     )
     assert run.stdout.splitlines()[1:] == [""]
+
+
+# -- flow ------------------------------------------------------------------------------------------
+
+
+def test_flow_names_the_gate_that_makes_the_gradient_vanish(capsys):
+    assert words("flow lstm --steps 20") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("The gradient vanishes: 0.")
+    assert "because f ≈ 0." in out
+    assert re.search(r"^direct +20 ", out, re.M)
+    assert re.search(r"^step .*via o$", out, re.M)
+
+
+def test_flow_with_the_forget_gate_open_holds(capsys):
+    assert words("flow lstm --steps 20 --forget-bias 4") == 0
+    assert capsys.readouterr().out.startswith("The gradient holds: 0.9")
+
+
+def test_flow_of_one_unit_is_that_of_its_product_by_hand(here, capsys):
+    line = "flow rnn --steps 5 --hidden 1 --scale 2 --nonlinearity sigmoid --csv rnn.csv"
+    assert words(line) == 0
+    cell = microrecur.RNNCell(1, 1, nonlinearity="sigmoid", seed=0)
+    W, U, b, c = (p.numpy().item() for p in cell.parameters())
+    numbers = np.random.default_rng(0)
+    h, gradient = numbers.uniform(-1, 1), 1.0
+    for x in numbers.uniform(-1, 1, 5):
+        h = 1 / (1 + np.exp(-(x * W + b + 2 * U * h + c)))
+        gradient *= h * (1 - h) * 2 * U
+    last = (here / "rnn.csv").read_text().splitlines()[-1].split(",")
+    assert last[0] == "0"
+    assert float(last[1]) == pytest.approx(np.log10(abs(gradient)), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("flow gru --forget-bias 1", "--forget-bias belongs to lstm, and this is gru"),
+        ("flow rnn --peephole", "--peephole belongs to lstm, and this is rnn"),
+        ("flow lstm --scale much", "'much' is not a number such as 0.5, 3, -1"),
+        ("flow lstm --steps 0", "'0' is not a whole number from 1 to 10,000"),
+        ("flow lstm --steps 3 --csv none/f.csv", "cannot write 'f.csv' in the folder 'none'"),
+    ],
+)
+def test_what_flow_cannot_do_is_said_in_one_line(line, said, capsys):
+    assert words(line) == 2
+    assert said in capsys.readouterr().err
