@@ -9,8 +9,7 @@ by its budget.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nsmallest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,65 +47,90 @@ class _Begun(NamedTuple):
 def search(
     lines: Linearised, y: Tensor, wrt: Tensor, seed: np.ndarray, k: int, budget: int
 ) -> Search:
-    """Return the k largest paths, or those found when the budget of branchings is spent."""
-    ahead = _log2_ahead(lines)
-    if y not in ahead:
+    """Return the k largest paths, or the largest met when the budget of branchings is spent."""
+    front = _Front(lines, wrt)
+    if y not in front.ahead:
         return Search([], None)
-    heap: list[tuple[float, int, _Begun]] = []
-    found: list[tuple[float, _Begun]] = []
-    pushed = 0
-
-    def push(begun: _Begun) -> None:
-        nonlocal pushed
-        pushed += 1
-        size = begun.cotangent.log2() + ahead[begun.node]
-        heappush(heap, (-size, -pushed, begun))  # of equals the latest: it is nearest its end
-
-    push(_Begun(y, Scaled(seed), None, None))
-    while heap and budget > 0:
-        if len(found) >= k and -heap[0][0] < found[k - 1][0] - 2 * TIE:
-            break
-        cost, _, begun = heappop(heap)
-        if begun.node is wrt:
-            found.append((-cost, begun))
-            continue
-        _expand(lines, begun, wrt, push, ahead)
-        budget -= 1
-    found += [(-cost, begun) for cost, _, begun in heap if begun.node is wrt and budget <= 0]
-    ordered = _ordered(found, k)
-    left = [-cost for cost, _, begun in heap if begun.node is not wrt]
-    missed = max(left, default=-math.inf)
-    least = ordered[-1].contribution.log2() if len(ordered) >= k else -math.inf
-    complete = not left or (len(ordered) >= k and missed < least - 2 * TIE)
-    return Search(ordered, None if complete else missed)
-
-
-def _expand(
-    lines: Linearised,
-    begun: _Begun,
-    wrt: Tensor,
-    push: Callable[[_Begun], None],
-    ahead: dict[Tensor, float],
-) -> None:
-    """Follow every edge back; where there is only one, on to the next branching."""
     with np.errstate(all="ignore"):
+        front.push(_Begun(y, Scaled(seed), None, None))
+        front.follow(k, budget)
+        ordered = _ordered([*front.found, *front.met_on_the_way(k)], k)
+    missed = max((-cost for cost, _, begun in front.heap if begun.node is not wrt), default=None)
+    if missed is None:
+        return Search(ordered, None)
+    sure = len(ordered) >= k and missed < ordered[-1].contribution.log2() - 2 * TIE
+    return Search(ordered, None if sure else missed)
+
+
+class _Front:
+    """Where paths that have begun stand, the one that can become largest first."""
+
+    def __init__(self, lines: Linearised, wrt: Tensor) -> None:
+        self._lines, self._wrt, self._pushed = lines, wrt, 0
+        self.ahead = _log2_ahead(lines)
+        self.heap: list[tuple[float, int, _Begun]] = []
+        self.found: list[_Begun] = []  # complete, largest first
+
+    def push(self, begun: _Begun) -> None:
+        """Add a path that has begun, by the most it can become."""
+        self._pushed += 1  # of equals the latest comes first: it is nearest its end
+        heappush(self.heap, (-self._promise(begun), -self._pushed, begun))
+
+    def follow(self, k: int, budget: int) -> None:
+        """Follow paths until the k largest and all their equals are found, or the budget spent."""
+        while self.heap and budget > 0:
+            if len(self.found) >= k:
+                least = self.found[k - 1].cotangent.log2()
+                if -self.heap[0][0] < least - 2 * TIE:
+                    return
+            begun = heappop(self.heap)[2]
+            if begun.node is self._wrt:
+                self.found.append(begun)
+                continue
+            for following in self._branches(begun):
+                self.push(following)
+            budget -= 1
+
+    def _branches(self, begun: _Begun) -> list[_Begun]:
+        """Follow every edge back; where there is only one, on to the next branching."""
         while True:
-            node, cotangent = begun.node, begun.cotangent
-            edges = [edge for edge in lines.edges(node) if node.inputs[edge[1]] in ahead]
-            for edge in edges:
-                array = lines.pull(node, edge[1], cotangent.array)
+            following = self._after(begun)
+            if len(following) != 1 or following[0].node is self._wrt:
+                return following
+            begun = following[0]
+
+    def _after(self, begun: _Begun) -> list[_Begun]:
+        node, cotangent = begun.node, begun.cotangent
+        found = []
+        for edge in self._lines.edges(node):
+            source = node.inputs[edge[1]]
+            if source in self.ahead:
+                array = self._lines.pull(node, edge[1], cotangent.array)
                 part = Scaled(array, cotangent.exponent).rescaled()
-                following = _Begun(node.inputs[edge[1]], part, edge, begun)
-                if len(edges) > 1 or following.node is wrt:
-                    push(following)
-            if len(edges) != 1 or following.node is wrt:
-                return
-            begun = following
+                found.append(_Begun(source, part, edge, begun))
+        return found
+
+    def met_on_the_way(self, k: int) -> list[_Begun]:
+        """Complete the most promising paths, each along its most promising edges.
+
+        What a spent budget leaves unfinished still gives k paths to look at, if not the largest.
+        """
+        if len(self.found) >= k:
+            return [begun for _, _, begun in self.heap if begun.node is self._wrt]
+        met = []
+        for _, _, begun in nsmallest(k, self.heap):
+            while begun.node is not self._wrt:
+                begun = max(self._after(begun), key=self._promise)
+            met.append(begun)
+        return met
+
+    def _promise(self, begun: _Begun) -> float:
+        return begun.cotangent.log2() + self.ahead[begun.node]
 
 
-def _ordered(found: list[tuple[float, _Begun]], k: int) -> list[TensorPath]:
+def _ordered(found: list[_Begun], k: int) -> list[TensorPath]:
     """The paths, largest first; equal ones in graph order, read from wrt on."""
-    paths = [TensorPath(_edges(begun), begun.cotangent) for _, begun in found]
+    paths = [TensorPath(_edges(begun), begun.cotangent) for begun in found]
     paths.sort(key=lambda path: [(node.serial, k) for node, k in path.edges])
     if not paths:
         return []

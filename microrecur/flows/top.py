@@ -245,8 +245,8 @@ def top(flow: Flow, k: int = 5, *, level: str = "scalar", budget: int = 20_000) 
         Paths from number to number, always exact; or paths from tensor to tensor, best first, by
         the norm of what they contribute.
     budget : int
-        At tensor level, how many branchings to follow. When it is spent, what was found is returned
-        with `exact` False and `missed_at_most`.
+        At tensor level, how many branchings to follow. When it is spent, the largest paths met so
+        far are returned, with `exact` False and `missed_at_most`.
 
     Returns
     -------

@@ -230,6 +230,7 @@ def test_a_budget_that_ends_the_search_is_told():
     h, (h0, _) = run(CELLS["lstm of 2"], 6)
     flow = mr.flow(h.sum(), h0)
     short = flow.top(3, level="tensor", budget=20)
+    assert len(short) == 3
     assert not short.exact
     assert short.missed_at_most > 0
     assert short.log10_missed_at_most == pytest.approx(math.log10(short.missed_at_most))
@@ -241,6 +242,15 @@ def test_a_budget_that_ends_the_search_is_told():
     found = {hops(path) for path in short}
     missed = [p for p in whole if hops(p) not in found]
     assert all(np.linalg.norm(p.contribution) <= short.missed_at_most for p in missed)
+
+
+def test_a_spent_budget_still_shows_paths_and_what_they_may_miss():
+    h, (h0, _) = run(mr.LSTMCell(8, 8, seed=0), 40)
+    found = mr.flow(h.sum(), h0).top(4, level="tensor", budget=50)
+    assert len({hops(path) for path in found}) == 4
+    norms = [np.linalg.norm(path.contribution) for path in found]
+    assert norms == sorted(norms, reverse=True)
+    assert found.missed_at_most >= norms[0]
 
 
 def test_a_scalar_cell_is_exact_within_the_usual_budget():
