@@ -97,6 +97,12 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.nn.simple import LayerNorm as LayerNorm
     from microrecur.nn.simple import Linear as Linear
     from microrecur.nn.simple import Sequential as Sequential
+    from microrecur.plots import plot_by_step as plot_by_step
+    from microrecur.plots import plot_ceiling as plot_ceiling
+    from microrecur.plots import plot_cells as plot_cells
+    from microrecur.plots import plot_gates as plot_gates
+    from microrecur.plots import plot_ledger as plot_ledger
+    from microrecur.plots import plot_routes as plot_routes
 
 _ROOM_OF_NAMES = {
     "engine.tensor": "Tensor tensor scope no_grad",
@@ -120,6 +126,7 @@ _ROOM_OF_NAMES = {
     "graphs.latex": "latex Latex",
     "drawing.draw": "draw",
     "drawing.stepper": "step",
+    "plots": "plot_by_step plot_ceiling plot_cells plot_gates plot_ledger plot_routes",
     "data.series": "Series sunspots read_series windows Standardiser",
 }
 _MODULE_OF = {
