@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, make_dataclass
 
 import numpy as np
 
@@ -36,6 +36,9 @@ class Entry:
     running : float
         ∏ so far, this factor included: signed when the whole path is made of numbers, else of
         norms.
+    worst, typical : float or None
+        The largest and the mean |entry| of a factor of several numbers; None where it is one
+        number, and of an edge that folds several paths.
     """
 
     step: int | None = field(metadata=column("step", str))
@@ -46,6 +49,16 @@ class Entry:
     bound: float | None = field(metadata=column("bound", lambda b: f"≤ {notation.bound(b)}"))
     ratio: float | None = field(metadata=column("of bound", lambda r: f"{r:.0%}"))
     running: float = field(metadata=column("∏"))
+    worst: float | None = field(default=None, metadata=column("worst"))
+    typical: float | None = field(default=None, metadata=column("typical"))
+
+
+# Between single numbers a factor has no worst entry: their table goes without those columns.
+_OF_NUMBERS = make_dataclass(
+    "_OfNumbers",
+    [(f.name, f.type, field(metadata=f.metadata)) for f in fields(Entry)[:-2]],
+    frozen=True,
+)
 
 
 def ledger(graph: Graph, path: Path) -> Table[Entry]:
@@ -80,7 +93,9 @@ def ledger(graph: Graph, path: Path) -> Table[Entry]:
        1  t1.h → t1.z  squash slope  tanh′    0.96    ≤ 1       96%  0.76
        1  t1.z → t0.h  weight        U        0.90                   0.69
     """
-    return Table(Entry, _entries(graph, path))
+    rows = list(_entries(graph, path))
+    single = all(row.worst is None for row in rows)
+    return Table(_OF_NUMBERS if single else Entry, rows)
 
 
 def _entries(graph: Graph, path: Path) -> Iterator[Entry]:
@@ -105,7 +120,17 @@ def _of_edge(
         # The last one closes the edge, with what its folded passing ops (a repeated operand) add.
         total = after if k == len(edge.factors) else running
         symbol = notation.typeset(factor.name, factor.step)
-        yield Entry(step, name, factor.kind, symbol, value, factor.bound, ratio(factor), total)
+        spread = _spread(factor)
+        yield Entry(
+            step, name, factor.kind, symbol, value, factor.bound, ratio(factor), total, *spread
+        )
+
+
+def _spread(factor: Factor) -> tuple[float | None, float | None]:
+    """The largest and the mean |entry|, where there are several."""
+    if factor.number is not None or factor.value.size == 1:
+        return None, None
+    return float(np.max(np.abs(factor.value), initial=0.0)), factor.typical
 
 
 def ratio(factor: Factor) -> float | None:

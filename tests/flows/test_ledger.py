@@ -144,3 +144,17 @@ def test_the_ledger_shows_as_text_and_as_a_data_frame():
     frame = pandas.DataFrame(rows)
     assert frame["running"].iloc[-1] == path.product
     assert frame["bound"].min() == 0.25 or frame["bound"].min() == 1.0
+
+
+def test_factors_of_several_numbers_show_their_worst_and_typical_entry():
+    path, rows = rows_back_to("t0.h", loss_of("lstm of 3"), "op")
+    slope = next(row for row in rows if row.kind in ("gate slope", "squash slope"))
+    (edge,) = (e for e in path.edges if f"{e.target} → {e.source}" == slope.edge)
+    entries = np.abs(next(f for f in edge.factors if f.kind == slope.kind).value)
+    assert (slope.worst, slope.typical) == (entries.max(), entries.mean())
+    assert slope.ratio == pytest.approx(slope.worst / slope.bound)
+    assert slope.typical <= slope.worst <= slope.value
+    assert str(rows).splitlines()[0].split()[-3:] == ["∏", "worst", "typical"]
+    _, single = rows_back_to("t0.h", loss_of("lstm"), "op")
+    assert {(row.worst, row.typical) for row in single} == {(None, None)}
+    assert "worst" not in str(single)
