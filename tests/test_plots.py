@@ -44,7 +44,7 @@ def test_the_scale_is_one_of_powers_of_ten():
     ax.figure.canvas.draw()
     labels = [tick.get_text() for tick in ax.get_yticklabels()]
     assert {"10⁰", "10⁻¹²⁰"} <= set(labels)
-    assert lines(ax)["‖∂/∂hₜ‖"].get_ydata()[0] < -330  # no float64 is as small
+    assert -1000 < lines(ax)["‖∂/∂hₜ‖"].get_ydata()[0] < -100
 
 
 def test_a_ledger_runs_below_its_bounds():
