@@ -88,10 +88,32 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.nn.cells import LSTMCell as LSTMCell
     from microrecur.nn.cells import RNNCell as RNNCell
     from microrecur.nn.cells import unroll as unroll
+    from microrecur.nn.clipping import clip_grad_norm_ as clip_grad_norm_
+    from microrecur.nn.clipping import clip_grad_value_ as clip_grad_value_
+    from microrecur.nn.init import identity_ as identity_
+    from microrecur.nn.init import orthogonal_ as orthogonal_
+    from microrecur.nn.init import uniform_ as uniform_
+    from microrecur.nn.init import xavier_normal_ as xavier_normal_
+    from microrecur.nn.init import xavier_uniform_ as xavier_uniform_
+    from microrecur.nn.layers import GRU as GRU
+    from microrecur.nn.layers import LSTM as LSTM
+    from microrecur.nn.layers import RNN as RNN
+    from microrecur.nn.losses import (
+        binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+    )
+    from microrecur.nn.losses import cross_entropy as cross_entropy
+    from microrecur.nn.losses import huber_loss as huber_loss
+    from microrecur.nn.losses import mse_loss as mse_loss
     from microrecur.nn.module import Module as Module
-    from microrecur.nn.recurrent import GRU as GRU
-    from microrecur.nn.recurrent import LSTM as LSTM
-    from microrecur.nn.recurrent import RNN as RNN
+    from microrecur.nn.optim import SGD as SGD
+    from microrecur.nn.optim import Adam as Adam
+    from microrecur.nn.optim import AdamW as AdamW
+    from microrecur.nn.optim import RMSprop as RMSprop
+    from microrecur.nn.schedules import CosineAnnealingLR as CosineAnnealingLR
+    from microrecur.nn.schedules import ExponentialLR as ExponentialLR
+    from microrecur.nn.schedules import LinearLR as LinearLR
+    from microrecur.nn.schedules import SequentialLR as SequentialLR
+    from microrecur.nn.schedules import StepLR as StepLR
     from microrecur.nn.simple import Dropout as Dropout
     from microrecur.nn.simple import Embedding as Embedding
     from microrecur.nn.simple import LayerNorm as LayerNorm
@@ -118,8 +140,13 @@ _ROOM_OF_NAMES = {
     "graphs.bounds": "bounds",
     "nn.cells": "RNNCell LSTMCell GRUCell unroll",
     "nn.module": "Module",
-    "nn.recurrent": "RNN LSTM GRU",
+    "nn.layers": "RNN LSTM GRU",
     "nn.simple": "Linear Embedding Dropout LayerNorm Sequential",
+    "nn.losses": "mse_loss huber_loss cross_entropy binary_cross_entropy_with_logits",
+    "nn.optim": "SGD RMSprop Adam AdamW",
+    "nn.clipping": "clip_grad_norm_ clip_grad_value_",
+    "nn.schedules": "StepLR ExponentialLR CosineAnnealingLR LinearLR SequentialLR",
+    "nn.init": "uniform_ xavier_uniform_ xavier_normal_ orthogonal_ identity_",
     "flows.flow": "flow",
     "flows.contributions": "contributions truncate",
     "graphs.graph": "graph",
