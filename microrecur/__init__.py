@@ -11,11 +11,23 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the table below
+    from microrecur.data.batches import Batches as Batches
+    from microrecur.data.batches import FreshBatches as FreshBatches
+    from microrecur.data.digits import consumer_prices as consumer_prices
+    from microrecur.data.digits import digits as digits
+    from microrecur.data.files import read_ag_news as read_ag_news
+    from microrecur.data.files import read_idx as read_idx
+    from microrecur.data.files import read_mnist as read_mnist
     from microrecur.data.series import Series as Series
     from microrecur.data.series import Standardiser as Standardiser
     from microrecur.data.series import read_series as read_series
     from microrecur.data.series import sunspots as sunspots
     from microrecur.data.series import windows as windows
+    from microrecur.data.tasks import adding_problem as adding_problem
+    from microrecur.data.tasks import copy_task as copy_task
+    from microrecur.data.tasks import parity as parity
+    from microrecur.data.tasks import recall_first_bit as recall_first_bit
+    from microrecur.data.tasks import temporal_order as temporal_order
     from microrecur.drawing.draw import draw as draw
     from microrecur.drawing.stepper import step as step
     from microrecur.engine.calculus import grad as grad
@@ -155,6 +167,10 @@ _ROOM_OF_NAMES = {
     "drawing.stepper": "step",
     "plots": "plot_by_step plot_ceiling plot_cells plot_gates plot_ledger plot_routes",
     "data.series": "Series sunspots read_series windows Standardiser",
+    "data.batches": "Batches FreshBatches",
+    "data.tasks": "adding_problem copy_task recall_first_bit parity temporal_order",
+    "data.digits": "digits consumer_prices",
+    "data.files": "read_idx read_mnist read_ag_news",
 }
 _MODULE_OF = {
     name: f"{__name__}.{room}" for room, names in _ROOM_OF_NAMES.items() for name in names.split()
