@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check golden gallery lessons bench setup clean
+.PHONY: help demo test check golden gallery lessons bench figures setup clean
 
 help: ## this list
 	@echo "microrecur: what can be made here"
@@ -41,6 +41,9 @@ lessons: $(VENV)/.lessons ## open the lessons in JupyterLab
 bench: $(VENV)/.test ## time microrecur beside its peers
 	@test -f benchmarks/peers.py || { echo "make bench: there is no benchmarks/peers.py yet" >&2; exit 1; }
 	@$(BIN)/python benchmarks/peers.py
+
+figures: $(VENV)/.test ## measure the figures of docs/what_the_bound_says.md, draw its pictures
+	@$(BIN)/python docs/figures.py
 
 setup: $(VENV)/.test ## only install what the tests need
 

@@ -76,9 +76,9 @@ class Routes(Table[Route]):
         The routes there are.
     """
 
-    def __init__(self, of: type[Route], rows: Iterable[Route] = ()) -> None:
+    def __init__(self, of: type[Route], rows: Iterable[Route], names: Iterable[str]) -> None:
         super().__init__(of, rows)
-        self.names = tuple(dict.fromkeys(row.route for row in self))
+        self.names = tuple(names)
 
     def jacobian(self, target: str, source: str, route: str | None = None) -> np.ndarray:
         """Return ∂target/∂source of the step: of all routes together, or of one.
@@ -148,7 +148,8 @@ def routes(flow: Flow, at: int) -> Routes:
             whole: Any = sum(found.values(), np.zeros((leaf.size, read.size)))
             ends = steps.graph.id_of(leaf), steps.graph.id_of(read)
             rows += [_row(at, *ends, name, part, whole) for name, part in found.items()]
-    return Routes(Route, rows)
+    used = {row.route for row in rows}
+    return Routes(Route, rows, [name for name in known if name in used])
 
 
 def _row(t: int, target: str, source: str, name: str, part: np.ndarray, whole: np.ndarray) -> Route:
