@@ -7,13 +7,14 @@ its net and its gross sum, all three swept at once, no path followed by itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from microrecur.engine.tensor import Tensor
+from microrecur.flows.flow import Count, Flow
 from microrecur.flows.rows import Place, Rows, pull_rows
 from microrecur.flows.sweep import Edge, Scaled
 from microrecur.flows.tables import Table, column
@@ -22,10 +23,11 @@ from microrecur.graphs import notation
 from microrecur.graphs.factors import KINDS
 from microrecur.graphs.roles import SLOPES
 
-if TYPE_CHECKING:
-    from microrecur.flows.flow import Flow
-
 MOST_CLASSES = 20_000  # of two kinds at once: beyond, the grid of sums outgrows memory and use
+
+# Exact counts of T classes have T digits each and are carried T steps: beyond this many bits they
+# take minutes where the sums take seconds, so they are made only when asked for.
+MOST_BITS = 2**25
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +38,9 @@ class Class:
     ----------
     n : int or tuple of int
         How many; of each kind, where there are two.
-    count : int
-        How many such paths of tensors there are, exactly.
+    count : int or None
+        How many such paths of tensors there are, exactly. None where the sequence is so long (an
+        LSTM of 4,000 steps) that counting takes minutes: `Spectrum.counts()` then does.
     net, gross : float or ndarray
         Their signed sum, and their sum of |product|, of wrt's shape.
     share : float
@@ -47,7 +50,7 @@ class Class:
     """
 
     n: Any
-    count: int
+    count: int | None
     net: Any
     gross: Any
     share: float
@@ -70,7 +73,7 @@ class Line:
     """What a table of classes shows of each: its columns are attributes of `Class`."""
 
     n: Any = field(metadata=column("n"))
-    count: int = field(metadata=column("paths", notation.count))
+    count: int | None = field(metadata=column("paths", notation.count))
     net_shown: str = field(metadata=column("net"))
     gross_shown: str = field(metadata=column("gross"))
     share: float = field(metadata=column("share", percent))
@@ -79,9 +82,16 @@ class Line:
 class Spectrum(Table[Class]):
     """Classes of paths, by how many factors of the kinds `by` they have."""
 
-    def __init__(self, classes: Sequence[Class], by: tuple[str, ...]) -> None:
+    def __init__(self, classes: Sequence[Class], flow: Flow, by: tuple[str, ...]) -> None:
         super().__init__(Line, classes)  # type: ignore[arg-type]
-        self.by = by
+        self.flow, self.by = flow, by
+
+    def counts(self) -> dict[Any, int]:
+        """Return how many paths each class has, exactly, however long that takes; by n."""
+        if not self:
+            return {}
+        counted = _Steps(self.flow, self.by).counts()
+        return {_n(place): Count(count) for place, count in counted.items()}
 
 
 def spectrum(flow: Flow, by: str | Sequence[str] = "gate slope") -> Spectrum:
@@ -118,17 +128,19 @@ def spectrum(flow: Flow, by: str | Sequence[str] = "gate slope") -> Spectrum:
     kinds = _kinds(by)
     flow.net, flow.absolute  # noqa: B018 (they refuse what is not finite)
     if not flow.depends:
-        return Spectrum([], kinds)
+        return Spectrum([], flow, kinds)
     steps = _Steps(flow, kinds)
-    if len(kinds) > 1 and (many := steps.classes()) > MOST_CLASSES:
+    places = steps.classes()
+    if len(kinds) > 1 and len(places) > MOST_CLASSES:
         raise ValueError(
-            f"spectrum by {' and '.join(kinds)} has {many:,} classes, more than "
+            f"spectrum by {' and '.join(kinds)} has {len(places):,} classes, more than "
             f"{MOST_CLASSES:,}; sort by one kind, or take a shorter sequence"
         )
-    counts = steps.counts()
+    few = len(places) * flow.count.bit_length() <= MOST_BITS
+    counts = steps.counts() if few else {}
     net, gross = steps.sums(flow.seed, False), steps.sums(np.abs(flow.seed), True)
-    rows = [_class(flow, place, count, net, gross) for place, count in counts]
-    return Spectrum(rows, kinds)
+    rows = [_class(flow, place, counts.get(place), net, gross) for place in places]
+    return Spectrum(rows, flow, kinds)
 
 
 def _kinds(by: str | Sequence[str]) -> tuple[str, ...]:
@@ -143,12 +155,16 @@ def _kinds(by: str | Sequence[str]) -> tuple[str, ...]:
     return kinds
 
 
-def _class(flow: Flow, place: Place, count: int, net: Rows, gross: Rows) -> Class:
+def _n(place: Place) -> Any:
+    return place[0] if len(place) == 1 else place
+
+
+def _class(flow: Flow, place: Place, count: int | None, net: Rows, gross: Rows) -> Class:
     sums = [Scaled(rows.at(place), rows.exponent) for rows in (net, gross)]
     values = [s.value() if s.array.ndim else float(s.value()) for s in sums]
     logs = [s.log2() * math.log10(2) for s in sums]
-    n = place[0] if len(place) == 1 else place
-    return Class(n, count, values[0], values[1], flow.share(sums[0]), logs[0], logs[1])
+    exact = None if count is None else Count(count)
+    return Class(_n(place), exact, values[0], values[1], flow.share(sums[0]), logs[0], logs[1])
 
 
 class _Steps:
@@ -169,16 +185,23 @@ class _Steps:
         kind = self._factor(node, k).kind if self._factor else node.op.kind  # type: ignore[union-attr]
         return self._unit[self._kinds.index(kind)] if kind in self._kinds else self._still
 
-    def classes(self) -> int:
-        """Return how many classes have paths."""
-        return self._packed(1, lambda a, b: a | b)[1].bit_count()
+    def classes(self) -> list[Place]:
+        """Return the classes that have paths, in order."""
+        low, reached = self._packed(1, lambda a, b: a | b)
+        return [self._place(low, k) for k, bit in enumerate(reversed(f"{reached:b}")) if bit == "1"]
 
-    def counts(self) -> list[tuple[Place, int]]:
-        """Return the classes that have paths, in order, and exactly how many each has."""
+    def counts(self) -> dict[Place, int]:
+        """Return exactly how many paths each class has."""
         largest = max(self._lines.count({self._y: 1}).values())
-        width = -(-largest.bit_length() // 8) * 8
-        packed = self._packed(width, lambda a, b: a + b)
-        return list(_unpacked(packed, width, self._stride, len(self._kinds)))
+        size = -(-largest.bit_length() // 8)  # of one class, in bytes
+        low, packed = self._packed(8 * size, lambda a, b: a + b)
+        raw = packed.to_bytes(-(-packed.bit_length() // (8 * size)) * size, "little")
+        digits = (int.from_bytes(raw[i : i + size], "little") for i in range(0, len(raw), size))
+        return {self._place(low, k): digit for k, digit in enumerate(digits) if digit}
+
+    def _place(self, low: Place, offset: int) -> Place:
+        away = (offset,) if len(low) == 1 else divmod(offset, self._stride)
+        return tuple(a + b for a, b in zip(low, away))
 
     def _most(self, axis: int) -> int:
         """The most factors of one kind that any path has."""
@@ -240,17 +263,3 @@ class _Steps:
 
 def _shifted(packed: int, bits: int) -> int:
     return packed << bits if bits else packed  # shifting by nothing copies a long int
-
-
-def _unpacked(
-    packed: tuple[Place, int], width: int, stride: int, kinds: int
-) -> Iterator[tuple[Place, int]]:
-    """Yield each class that is not empty, with its number."""
-    low, number = packed
-    size = width // 8
-    raw = number.to_bytes(-(-number.bit_length() // width) * size, "little")
-    for place, start in enumerate(range(0, len(raw), size)):
-        digit = int.from_bytes(raw[start : start + size], "little")
-        if digit:
-            away = (place,) if kinds == 1 else divmod(place, stride)
-            yield tuple(a + b for a, b in zip(low, away)), digit

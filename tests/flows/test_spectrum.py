@@ -124,6 +124,34 @@ def test_too_many_classes_say_how_many_there_would_be():
         mr.flow(h, h0).spectrum(("gate slope", "squash slope"))
 
 
+def test_counts_that_take_minutes_are_made_when_asked_for(monkeypatch):
+    import microrecur.flows.spectrum as room
+
+    h, (h0, _) = run(CELLS["lstm"], 6)
+    whole = mr.flow(h, h0).spectrum()
+    monkeypatch.setattr(room, "MOST_BITS", 10)
+    rows = mr.flow(h, h0).spectrum()
+    assert {row.count for row in rows} == {None}
+    assert rows.counts() == {row.n: row.count for row in whole}
+    assert [row.net for row in rows] == [row.net for row in whole]
+    assert str(rows).splitlines()[1].split()[0] == "0"
+    x = mr.tensor(1.0)
+    assert mr.flow(h0 * 2.0, x).spectrum().counts() == {}
+
+
+@pytest.mark.slow
+def test_ten_thousand_steps_are_sorted_too():
+    h, (h0,) = run(cells()["gru"], 10_000)
+    flow = mr.flow(h, h0)
+    rows = flow.spectrum()
+    assert len(rows) == 10_001
+    assert sum(row.share for row in rows) == pytest.approx(1, abs=1e-9 * largest_share(rows))
+    logs = np.array([row.log10_gross for row in rows])
+    assert np.log10(np.sum(10 ** (logs - logs.max()))) + logs.max() == pytest.approx(
+        float(flow.log10_gross), abs=1e-6
+    )
+
+
 def test_deep_classes_keep_their_logarithms():
     h, (h0, _) = run(cells()["lstm"], 1_500)
     flow = mr.flow(h, h0)
