@@ -73,11 +73,14 @@ def test_the_ceiling_stands_above_what_is(of):
 @pytest.mark.parametrize("cell", [CELLS["lstm"], CELLS["peephole"], CoupledLSTM(2, 3, seed=0)])
 def test_the_shares_of_a_step_stack_to_one(cell):
     ax = mr.plot_routes(flow_of(cell))
-    heights = {}
+    heights, tops = {}, {}
     for bars in ax.containers:
         for bar in bars:
             step = round(bar.get_x() + bar.get_width() / 2)
             heights[step] = heights.get(step, 0.0) + bar.get_height()
+            if bar.get_height() > 0:  # each stands on those before it
+                assert bar.get_y() == pytest.approx(tops.get(step, 0.0))
+                tops[step] = bar.get_y() + bar.get_height()
     assert heights == pytest.approx(dict.fromkeys(range(1, 7), 1.0))
     routes = [text.get_text() for text in ax.get_legend().get_texts()]
     assert routes == list(flow_of(cell).by_step().routes)
