@@ -126,14 +126,17 @@ class TopPath:
 
     @cached_property
     def path(self) -> Path:
-        """The path over the nodes that level "op" shows, as `ledger` reads it."""
+        """The path over the nodes that level "op" shows, as `ledger` reads it.
+
+        What only passes on is folded into what multiplies.
+        """
         flow: Flow = self._flow  # type: ignore[attr-defined]
         graph = flow.graph
-        shown = {node.tensor for node in graph.at("op").nodes} | {flow.wrt}
+        shown = {node.tensor for node in graph.at("op").nodes}
         edges, held, target = [], [], flow.y
         for hop in self._hops:  # type: ignore[attr-defined]
             held.append(self._factor(hop))
-            if hop.source in shown:
+            if hop.source is flow.wrt or (hop.source in shown and any(map(_tells, held))):
                 edges.append(_edge(graph.id_of(hop.source), graph.id_of(target), held))
                 held, target = [], hop.source
         ids = (graph.id_of(flow.y), *(edge.source for edge in edges))
