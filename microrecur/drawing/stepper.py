@@ -195,7 +195,8 @@ class Stepper:
 def _plain(step: Step, scale: tuple[int, int]) -> dict[str, Any]:
     """A step as JSON holds it: text that can be shown, and its size as a share of the bar."""
     plain = _printable(asdict(step))
-    return {**plain, "level": stepper_steps.level(plain.pop("size"), scale)}
+    level = stepper_steps.level(plain.pop("size"), scale)
+    return {**plain, "level": level}
 
 
 def _printable(data: Any) -> Any:
@@ -264,7 +265,16 @@ def step(
     chosen = None if routes else _path(view, path if path is not None else source)
     if chosen is None and not routes:
         chosen = _to_earliest_state(view, root)
-    drawing = draw(view, path=chosen, steps=steps, fold=fold, title=title, theme=theme, limit=limit)
+    drawing = draw(
+        view,
+        level=view.level,
+        path=chosen,
+        steps=steps,
+        fold=fold,
+        title=title,
+        theme=theme,
+        limit=limit,
+    )
     symbolic = view.steps[-1] if len(view.steps) == 1 else None
     stage = Stage(view, Words(view, labels.Names(symbolic), root), drawing.parts)
     back = stepper_steps.along(stage, chosen) if chosen else stepper_steps.everywhere(stage, root)
