@@ -126,6 +126,14 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.nn.schedules import LinearLR as LinearLR
     from microrecur.nn.schedules import SequentialLR as SequentialLR
     from microrecur.nn.schedules import StepLR as StepLR
+    from microrecur.nn.sequence_models import Autoregressive as Autoregressive
+    from microrecur.nn.sequence_models import Latent as Latent
+    from microrecur.nn.sequence_models import Naive as Naive
+    from microrecur.nn.sequence_models import encoder_decoder as encoder_decoder
+    from microrecur.nn.sequence_models import many_to_many as many_to_many
+    from microrecur.nn.sequence_models import many_to_one as many_to_one
+    from microrecur.nn.sequence_models import one_to_many as one_to_many
+    from microrecur.nn.sequence_models import one_to_one as one_to_one
     from microrecur.nn.simple import Dropout as Dropout
     from microrecur.nn.simple import Embedding as Embedding
     from microrecur.nn.simple import LayerNorm as LayerNorm
@@ -137,6 +145,7 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.plots import plot_gates as plot_gates
     from microrecur.plots import plot_ledger as plot_ledger
     from microrecur.plots import plot_routes as plot_routes
+    from microrecur.train.summary import summary as summary
 
 _ROOM_OF_NAMES = {
     "engine.tensor": "Tensor tensor scope no_grad",
@@ -158,6 +167,9 @@ _ROOM_OF_NAMES = {
     "nn.optim": "SGD RMSprop Adam AdamW",
     "nn.clipping": "clip_grad_norm_ clip_grad_value_",
     "nn.schedules": "StepLR ExponentialLR CosineAnnealingLR LinearLR SequentialLR",
+    "nn.sequence_models": """
+        Naive Autoregressive Latent one_to_one one_to_many many_to_one many_to_many encoder_decoder
+        """,
     "nn.init": "uniform_ xavier_uniform_ xavier_normal_ orthogonal_ identity_",
     "flows.flow": "flow",
     "flows.contributions": "contributions truncate",
@@ -171,6 +183,7 @@ _ROOM_OF_NAMES = {
     "data.tasks": "adding_problem copy_task recall_first_bit parity temporal_order",
     "data.digits": "digits consumer_prices",
     "data.files": "read_idx read_mnist read_ag_news",
+    "train.summary": "summary",
 }
 _MODULE_OF = {
     name: f"{__name__}.{room}" for room, names in _ROOM_OF_NAMES.items() for name in names.split()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
 
@@ -156,16 +157,21 @@ class Module:
         An optimiser made before keeps the old leaves: make it afterwards.
         """
         turned: dict[Tensor, Tensor] = {}  # one that is held twice stays one
-        for _, module in self.named_modules():
-            for name, value in vars(module).items():
+        holders = [holder for _, module in self.named_modules() for holder in module._holders()]
+        for holder in holders:
+            for name, value in vars(holder).items():
                 if name.startswith("_") or not isinstance(value, Tensor):
                     continue
                 if value not in turned:
                     turned[value] = tensor(
                         value, requires_grad=value.requires_grad, name=value.name, dtype=dtype
                     )
-                setattr(module, name, turned[value])
+                setattr(holder, name, turned[value])
         return self
+
+    def _holders(self) -> Sequence[Module]:
+        """The modules whose attributes its own parameters are: itself, but for a layer of cells."""
+        return [self]
 
     def _kept_view(
         self, parameter: Tensor, key: Any, make: Callable[[Tensor], Tensor], name: str
@@ -210,8 +216,17 @@ class Module:
         return "\n".join(lines)
 
 
-# Who wants to know of each module's result while it runs: `summary` does.
 _watch: ContextVar[Callable[[Module, Any], None] | None] = ContextVar("watch", default=None)
+
+
+@contextmanager
+def watching(note: Callable[[Module, Any], None]) -> Iterator[None]:
+    """Call note(module, result) after each module that runs inside, innermost first."""
+    token = _watch.set(note)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
 
 
 def generator(rng: np.random.Generator | None, seed: int | None) -> np.random.Generator:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -99,11 +99,8 @@ class Recurrent(Module):
         """Yield its dropout; the cells' parameters are its own, under torch's names."""
         return (pair for pair in super().named_children() if not pair[0].startswith("cells."))
 
-    def to(self, dtype: DTypeLike) -> Self:
-        """Turn every parameter into this dtype, as `Module.to`."""
-        for cell in self.cells:
-            cell.to(dtype)
-        return self
+    def _holders(self) -> Sequence[Module]:
+        return self.cells
 
     def __getattr__(self, name: str) -> Any:
         # Reached only by names that are no attributes: torch's names of the cells' parameters.

@@ -1,0 +1,1 @@
+"""Training, and what one looks at before it."""
