@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microrecur.engine.tensor import Tensor, step_of
+from microrecur.engine.tensor import by_step as by_step_of
 from microrecur.flows.by_step import ByStep, ThroughTime, by_step, through_time
 from microrecur.flows.horizon import power
 from microrecur.flows.routes import steps_of
@@ -247,9 +248,10 @@ def _zero_gates(flow: Flow) -> Iterator[str]:
                 continue
             if _is_state(flow, node.inputs[1 - k]):
                 zero = notation.typeset(factor.name, factor.step)
+                layer, _, _ = by_step_of(gate.scope)
+                whose = f"{_titled(gate)} of {'.'.join(layer)}" if layer else _titled(gate)
                 yield (
-                    f"At step {step.t} {_titled(gate)} gets no gradient: zero because {zero} = 0, "
-                    "not dead."
+                    f"At step {step.t} {whose} gets no gradient: zero because {zero} = 0, not dead."
                 )
 
 

@@ -88,6 +88,24 @@ def test_the_first_forget_gate_gets_nothing_because_the_cell_state_was_zero():
     assert "not dead" not in str(flow_of(CELLS["lstm"]).verdict())
 
 
+def test_of_two_layers_each_is_told_by_its_name():
+    net = mr.LSTM(2, 3, num_layers=2, seed=0)
+    out, _ = net(np.random.default_rng(0).normal(size=(4, 2)))
+    text = mr.flow(out[-1].sum().named("L"), "layer0.t0.h").verdict()
+    assert text[0].startswith("The gradient")
+    zeros = [f"At step 1 f₁ of layer{k} gets no gradient: zero because c₀ = 0" for k in (0, 1)]
+    assert all(any(line.startswith(zero) for line in text) for zero in zeros)
+
+
+def test_a_bidirectional_layer_has_steps_but_no_one_chain():
+    net = mr.LSTM(2, 3, bidirectional=True, seed=0)
+    out, _ = net(np.random.default_rng(0).normal(size=(4, 2)))
+    flow = mr.flow(out[1].sum().named("L"), "layer0.t0.h")
+    assert flow.verdict()[0].startswith("‖∂L/∂h₀‖ = ")
+    assert "via layer0.reverse.f" in flow.routes(at=2).names
+    assert 10 ** flow.by_step()[-1].total_layer0_h == pytest.approx(np.linalg.norm(flow.gradient))
+
+
 def test_a_gru_whose_state_was_zero_says_so_of_its_reset_gate():
     text = flow_of(CELLS["gru before"], zero=True).verdict()
     assert "At step 1 r₁ gets no gradient: zero because h₀ = 0, not dead." in text
