@@ -23,6 +23,8 @@ _NUMPY: dict[Any, Any] = {
     np.sum: ops.sum,
     np.mean: ops.mean,
     np.max: ops.max,
+    np.amax: ops.max,
+    np.square: lambda x: ops.pow(x, 2),
     np.clip: ops.clip,
     np.reshape: ops.reshape,
     np.transpose: ops.transpose,

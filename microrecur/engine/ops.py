@@ -131,7 +131,7 @@ sigmoid = _card(Elementwise(
     name="sigmoid", symbol="σ", latex=r"\sigma(#1)", kind="gate slope",
     forward=kernels.sigmoid, methods=("sigmoid",),
     partials=(lambda y, x: sech2(x / 2) / 4,),                 # σ(1−σ), exact in saturation too
-    slope=(1 / 4,), range=between(0, 1),                       # sup at x = 0
+    slope=(1 / 4,), range=increasing(kernels.sigmoid),         # sup at x = 0
 ))
 tanh = _card(Elementwise(
     name="tanh", symbol="tanh", latex=r"\tanh(#1)", kind="squash slope",
@@ -355,8 +355,8 @@ def pow(x: Any, p: Any) -> Any:
 def clip(x: Any, lo: Any = None, hi: Any = None) -> Any:
     """Limit each entry to lo ≤ entry ≤ hi; the slope is 1 on the ends (as torch)."""
     if isinstance(lo, (Tensor, np.ndarray)) or isinstance(hi, (Tensor, np.ndarray)):
-        above = x if lo is None else maximum(x, lo)
-        return above if hi is None else minimum(above, hi)
+        above = x if lo is None else where(less(x, lo), lo, x)
+        return above if hi is None else where(greater(above, hi), hi, above)
     return clip_between(x, lo=-INF if lo is None else lo, hi=INF if hi is None else hi)
 
 
@@ -421,6 +421,7 @@ def transpose(x: Any, *axes: Any) -> Any:
 def swapaxes(x: Any, a: int, b: int) -> Any:
     """Return the tensor with two axes exchanged."""
     order = list(range(np.ndim(x)))
+    a, b = normalize_axis_tuple((a, b), np.ndim(x), "swapaxes", allow_duplicate=True)
     order[a], order[b] = order[b], order[a]
     return transposed(x, axes=tuple(order))
 

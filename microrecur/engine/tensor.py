@@ -192,9 +192,8 @@ class Tensor:
     @property
     def data(self) -> np.ndarray:
         """A read-only view of the numbers."""
-        view = self._data.view()
-        view.flags.writeable = False
-        return view
+        self._data.flags.writeable = False  # else the view's flag could be set back
+        return self._data.view()
 
     @data.setter
     def data(self, value: object) -> None:
@@ -344,6 +343,9 @@ class Tensor:
 
     def __float__(self) -> float:
         return float(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec and self.size == 1 else str(self), spec)
 
     def __int__(self) -> int:
         return int(self.item())

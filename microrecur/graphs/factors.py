@@ -106,6 +106,8 @@ def _norm_of(tensor: Tensor) -> float:
 
 def spectral_norm(matrix: np.ndarray) -> float:
     """The largest singular value; of a vector its length; nan or infinity stay what they are."""
+    if matrix.size == 1:
+        return float(np.abs(matrix).reshape(()))  # its square might overflow
     if matrix.ndim < 2:
         return float(np.linalg.norm(matrix))
     if not np.isfinite(matrix).all():

@@ -273,6 +273,10 @@ def unroll(cell: Any, xs: Iterable[Any] | ArrayLike | Tensor, state: Any = None)
     first = state[0] if isinstance(state, (tuple, list)) and state else state
     begun = (step_of(first.scope) or 0) if isinstance(first, Tensor) else 0
     outside = outside_steps(current_scope())
+    if isinstance(xs, (Tensor, np.ndarray, float, int)) and np.ndim(xs) == 0:
+        raise TypeError(
+            f"unroll: the sequence is one number, {xs!r}; give one x per step, such as [{xs!r}]"
+        )
     for t, x in enumerate(xs, start=begun + 1):  # type: ignore[arg-type]
         with scope_from((*outside, f"{STEP}{t}")):
             if isinstance(x, Tensor):

@@ -143,8 +143,10 @@ class Module:
         given = {name: np.asarray(state[name]) for name in own}
         misfits = [
             f"{name} is {given[name].shape}, this module's is {p.shape}"
-            for name, p in own.items()
             if given[name].shape != p.shape
+            else f"{name} holds {given[name].dtype}, which are no real numbers"
+            for name, p in own.items()
+            if given[name].shape != p.shape or given[name].dtype.kind not in "biuf"
         ]
         if misfits:
             raise ValueError(f"{type(self).__name__}.load_state_dict: {'; '.join(misfits)}")

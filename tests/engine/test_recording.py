@@ -638,3 +638,44 @@ class TestMemory:
         before = live_tensors()
         self.build(use)
         assert live_tensors() == before
+
+
+class TestWhatAReaderTried:
+    """Small things that went wrong for somebody once."""
+
+    def test_a_view_cannot_be_made_writable(self):
+        view = mr.tensor([1.0, 2.0]).data
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            view.flags.writeable = True
+
+    def test_one_number_formats_as_a_number(self):
+        assert f"{mr.tensor(1.234):.2f}" == "1.23"
+        assert f"{mr.tensor([1.0, 2.0])}" == "tensor([1., 2.])"
+
+    def test_clip_with_bounds_that_are_arrays_has_slope_one_on_the_ends(self):
+        x = mr.tensor([-0.5, 0.0, 0.5, 1.0, 1.5], requires_grad=True)
+        mr.clip(x, np.zeros(5), np.ones(5)).sum().backward()
+        np.testing.assert_array_equal(x.grad, [0, 1, 1, 1, 0])
+
+    def test_numpys_other_names(self):
+        x = mr.tensor([1.0, 3.0])
+        assert np.amax(x).item() == 3
+        np.testing.assert_array_equal(np.square(x).data, [1, 9])
+
+    def test_an_axis_that_is_not_there(self):
+        with pytest.raises(ValueError, match="swapaxes: axis 5 is out of bounds"):
+            mr.tensor(np.ones((2, 3))).swapaxes(0, 5)
+
+    def test_a_sequence_of_one_number(self):
+        with pytest.raises(
+            TypeError, match=r"unroll: the sequence is one number, 3\.0; give one x"
+        ):
+            mr.unroll(mr.RNNCell(1, 1), 3.0)
+
+    def test_a_state_dict_that_does_not_fit_changes_nothing(self):
+        cell = mr.RNNCell(1, 1, seed=0)
+        before = cell.state_dict()
+        words = before | {"weight_ih": np.zeros((1, 1)), "bias_hh": np.array(["a"])}
+        with pytest.raises(ValueError, match="bias_hh holds <U1, which are no real numbers"):
+            cell.load_state_dict(words)
+        assert all(np.array_equal(cell.state_dict()[name], before[name]) for name in before)
