@@ -1,4 +1,4 @@
-// Steps through a picture of a recorded graph: values fill in forward, the gradient multiplies back.
+// Steps through a picture of a recorded graph: values fill in, then the gradient multiplies back.
 // `mountStepper(root, {svg, steps, …})` builds everything inside `root`; it needs nothing else.
 // Every text arrives by textContent, and the SVG is rebuilt from the tags and attributes below.
 
@@ -54,7 +54,8 @@ function element(tag, name, attributes = {}, ...children) {
 
 /** A number as people type it: 0,27 · −0.27 · 1/4 · 3·10^-4; NaN for anything else. */
 function typed(text) {
-  const plain = text.trim().replace(/[−–]/g, "-").replace(",", ".").replace(/\s*[·*x×]\s*10\^?/, "e");
+  const ascii = text.trim().replace(/[−–]/g, "-").replace(",", ".");
+  const plain = ascii.replace(/\s*[·*x×]\s*10\^?/, "e");
   const [above, below = "1", ...more] = plain.split("/");
   const whole = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
   return !more.length && whole.test(above) && whole.test(below) ? above / below : NaN;
@@ -100,13 +101,15 @@ class Stepper {
 
   toolbar() {
     const button = (text, label, act) => {
-      const made = element("button", "button", { type: "button", "aria-label": label, title: label }, text);
+      const named = { type: "button", "aria-label": label, title: label };
+      const made = element("button", "button", named, text);
       made.addEventListener("click", act);
       return made;
     };
     const last = this.data.steps.length - 1;
     this.play = button("▶▶", "play", () => this.toggle());
-    this.slider = element("input", "slider", { type: "range", min: 0, max: last, "aria-label": "step" });
+    const range = { type: "range", min: 0, max: last, "aria-label": "step" };
+    this.slider = element("input", "slider", range);
     this.slider.addEventListener("input", () => this.stop().go(Number(this.slider.value)));
     this.predict = element("input", "predict", { type: "checkbox" });
     this.predict.addEventListener("change", () => this.close());
@@ -125,7 +128,8 @@ class Stepper {
 
   question() {
     this.prompt = element("label", "prompt");
-    this.answer = element("input", "answer", { type: "text", inputmode: "decimal", autocomplete: "off" });
+    const plain = { type: "text", inputmode: "decimal", autocomplete: "off" };
+    this.answer = element("input", "answer", plain);
     const check = element("button", "button", {}, "check");
     this.form = element("form", "form", {}, this.prompt, check);
     this.form.hidden = true;
@@ -285,7 +289,8 @@ class Stepper {
     this.result.scrollTop = this.result.scrollHeight;
     this.fill.style.width = `${100 * step.level}%`;
     this.scale.textContent = `log scale ${this.data.scale}`;
-    this.meter.setAttribute("aria-label", `size of ${step.total} on a log scale, ${this.data.scale}`);
+    const size = `size of ${step.total} on a log scale, ${this.data.scale}`;
+    this.meter.setAttribute("aria-label", size);
   }
 
   chip({ text, bound, kind }, sign) {
