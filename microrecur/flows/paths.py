@@ -8,7 +8,6 @@ from functools import cached_property
 from itertools import accumulate
 from operator import mul
 
-from microrecur.engine.errors import UnknownNode
 from microrecur.engine.tensor import Tensor
 from microrecur.graphs.graph import Edge, Graph
 
@@ -116,11 +115,4 @@ def source_id(graph: Graph, wrt: str | Tensor) -> str:
     UnknownNode
         When there is no such node; the nearest ids are named.
     """
-    if isinstance(wrt, Tensor):
-        return graph.id_of(wrt)
-    name = wrt.rstrip("0123456789")
-    short = f"t{wrt[len(name) :]}.{name}" if name and name != wrt else wrt
-    known = {node.id for node in graph.nodes}
-    if wrt not in known and short not in known:
-        raise UnknownNode(wrt, known, like=short)
-    return wrt if wrt in known else short
+    return graph.id_of(wrt) if isinstance(wrt, Tensor) else graph.find(wrt).id

@@ -165,16 +165,18 @@ class Graph:
         return self if level == self.level else Graph(self.roots, level, self._records)
 
     def find(self, id: str) -> Node:
-        """Return the node with this id.
+        """Return the node with this id, or with this short form of it: "h0" for "t0.h".
 
         Raises
         ------
         UnknownNode
             Naming the nearest ids there are at this level.
         """
-        if id not in self._by_id:
-            raise UnknownNode(id, self._by_id)
-        return self._by_id[id]
+        long = _long_form(id)
+        found = self._by_id.get(id) or self._by_id.get(long)
+        if found is None:
+            raise UnknownNode(id, self._by_id, like=long)
+        return found
 
     def id_of(self, tensor: Tensor) -> str:
         """Return the id of a recorded tensor.
@@ -191,13 +193,11 @@ class Graph:
 
     def into(self, id: str) -> tuple[Edge, ...]:
         """Return the edges that end at a node."""
-        self.find(id)
-        return self._into.get(id, ())
+        return self._into.get(self.find(id).id, ())
 
     def out_of(self, id: str) -> tuple[Edge, ...]:
         """Return the edges that leave a node."""
-        self.find(id)
-        return self._out_of.get(id, ())
+        return self._out_of.get(self.find(id).id, ())
 
     def factor(self, tensor: Tensor, position: int) -> Factor:
         """Return what the recorded edge from tensor.inputs[position] to tensor multiplies by."""
@@ -307,6 +307,12 @@ def _plain(factors: tuple[Factor, ...]) -> tuple[Factor, ...]:
     """The factors without those that only pass on; one of them when there is nothing else."""
     telling = tuple(f for f in factors if not (f.kind == "pass" and f.name == "1"))
     return telling or factors[:1]
+
+
+def _long_form(id: str) -> str:
+    """The id that a name and a step run together stand for: "h0" → "t0.h"."""
+    name = id.rstrip("0123456789")
+    return f"t{id[len(name) :]}.{name}" if name and name != id else id
 
 
 def identify(tensors: Sequence[Tensor]) -> dict[Tensor, str]:
