@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
-from microrecur.drawing.scene import Caption, Panel, Scene, SceneEdge, SceneNode
+from microrecur.drawing.scene import Caption, Panel, Scene, SceneEdge, SceneNode, Text
+from microrecur.drawing.shares import Shares, percent
 from microrecur.drawing.style import LEGEND
-from microrecur.drawing.track import Track, line_width
+from microrecur.drawing.track import Track, line_width, share_width
+from microrecur.drawing.wish import Wish
 
 if TYPE_CHECKING:
-    from microrecur.flows.paths import Path
     from microrecur.graphs.graph import Edge, Graph, Node
 
 _KINDS = {
@@ -22,15 +23,15 @@ _KINDS = {
 }
 
 
-def draw_any(graph: Graph, path: Path | None, *, theme: str, rankdir: str) -> Scene:
+def draw_any(graph: Graph, wish: Wish) -> Scene:
     """Lay out a graph of which nothing is known but its steps and scopes."""
-    names = labels.Names()
-    track = Track.along(path) if path is not None else None
-    scene = Scene("", "", theme=theme, rankdir=rankdir)
+    names = wish.names
+    track = Track.along(wish.path) if wish.path is not None and wish.shares is None else None
+    scene = Scene("", "", theme=wish.theme, rankdir=wish.rankdir)
     scene.nodes = [_shape(node, names) for node in graph.nodes]
     groups = dict.fromkeys(node.group for node in scene.nodes if node.group is not None)
     scene.panels = [Panel(group, (0.0, 0.0), (0.0, 0.0), group, level=1) for group in groups]
-    scene.edges = [_arrow(graph, edge, names, track) for edge in graph.edges]
+    scene.edges = [_arrow(graph, edge, names, track, wish.shares) for edge in graph.edges]
     kinds = {edge.kind for edge in scene.edges} | {node.kind for node in scene.nodes}
     scene.legend = tuple(kind for kind in LEGEND if kind in kinds)
     return scene
@@ -74,12 +75,13 @@ def _lines(node: Node, names: labels.Names) -> tuple[str, ...]:
     if _is_sign(node):
         return (node.symbol,)
     if not node.name:
-        return " ".join(filter(None, (node.symbol, labels.shape_text(node)))), labels.size_text(
-            node
-        )
-    name, size = labels.name_and_value(node, names)
+        size = (labels.size_text(node),) if "value" in names.show else ()
+        return " ".join(filter(None, (node.symbol, labels.shape_text(node)))), *size
     head = (node.symbol,) if _kind(node) in ("gate slope", "squash slope") else ()
-    return (*head, f"{name} = {size}") if node.value is not None else (*head, name, size)
+    named = labels.name_and_value(node, names)
+    if node.value is not None:
+        named = (" = ".join(named),)
+    return (*head, *named, *labels.gradient_lines(node, names, 200.0))
 
 
 def _group(node: Node) -> str | None:
@@ -90,37 +92,38 @@ def _group(node: Node) -> str | None:
     return " · ".join(parts)
 
 
-def _arrow(graph: Graph, edge: Edge, names: labels.Names, track: Track | None) -> SceneEdge:
+def _arrow(
+    graph: Graph, edge: Edge, names: labels.Names, track: Track | None, shares: Shares | None
+) -> SceneEdge:
+    if shares is not None:
+        return _share_arrow(edge, shares)
     on_path = track is not None and track.holds(edge)
-    source = graph.find(edge.source)
-    kind = (
-        "muted"
-        if source.role in ("input", "constant") and not on_path
-        else labels.edge_kind(edge.factors)
-    )
+    muted = graph.find(edge.source).role in ("input", "constant") and not on_path
+    options: tuple[tuple[Text, ...], ...] = ()
+    width = 1.1 if track else 1.4
     if on_path and track is not None:
-        options = labels.path_wrappings(edge, track.after(edge), names, first=track.begins(edge))
-        texts = options[0] if options else ()
-    elif track is not None:
-        texts = ()
-    else:
-        texts = labels.wrappings(edge, names)[0]
-    width = (
-        line_width(track.after(edge), track)
-        if on_path and track is not None
-        else 1.1
-        if track
-        else 1.4
-    )
+        kept = track.leaving[edge.source]
+        options = labels.path_wrappings(kept, track.after(edge), names, first=track.begins(edge))
+        width = line_width(track.after(edge), track)
+    elif track is None:
+        options = labels.wrappings(edge, names)
     return SceneEdge(
         edge.source,
         edge.target,
-        kind,
-        texts,
+        "muted" if muted else labels.edge_kind(edge.factors),
+        options[0] if options else (),
         width=width,
         on_path=on_path,
         id=(edge.source, edge.target),
     )
+
+
+def _share_arrow(edge: Edge, shares: Shares) -> SceneEdge:
+    share = shares.of.get(edge, 0.0)
+    kind = labels.edge_kind(edge.factors) if share else "muted"
+    texts = labels.share(percent(share), edge)[0] if share else ()
+    ends = (edge.source, edge.target)
+    return SceneEdge(*ends, kind, texts, width=share_width(share), id=ends)
 
 
 def note(scene: Scene, text: str) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from microrecur.drawing import gru_layout, lstm_layout, rnn_layout
 from microrecur.drawing.blueprint import Blueprint
 from microrecur.drawing.roles import Cell
+from microrecur.drawing.sums import with_sums
 
+FOLD = "folded"  # begins the key of a shape that stands for folded steps, and is its id
 FOLD_WIDTH = 144.0  # the room a folded run of steps takes
 
 # Steps that stay legible 1100 pixels wide, and how many are kept at either end beyond that.
-_LIMITS = {
+LIMITS = {
     ("rnn", "op"): (6, 2, 2),
     ("rnn", "gate"): (6, 2, 2),
     ("lstm", "gate"): (4, 2, 1),
@@ -22,54 +26,117 @@ _LIMITS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """A run of steps that are not drawn, and where the shape stands that says so."""
+
+    steps: tuple[int, ...]
+    at: float
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
     """Where the shown steps begin."""
 
     origins: dict[int, float]  # step -> left edge; the initial states' step too
     shown: tuple[int, ...]
-    folded: tuple[int, ...]
-    fold_at: float | None  # the middle of the folded run
-    right: float  # where the last step's pitch ends
+    folds: tuple[Fold, ...]
 
     def shows(self, step: int) -> bool:
         """Whether a step has its own place."""
         return step in self.origins
 
+    def fold_of(self, step: int) -> Fold:
+        """The run that hides a step."""
+        return next(fold for fold in self.folds if step in fold.steps)
 
-def shown_steps(cell: Cell, steps: str | int, fold: bool) -> tuple[int, ...]:
+
+def shown_steps(
+    every: tuple[int, ...], limits: tuple[int, int, int], steps: str | int | slice, fold: bool
+) -> tuple[int, ...]:
     """The steps that are drawn.
 
     Parameters
     ----------
+    every
+        All steps, in order.
+    limits
+        How many stay legible; how many are kept at either end of more.
     steps
-        "auto": as many as stay legible; a number: that many at most.
+        "auto": as many as stay legible; "all"; a number: that many at most; a slice of all steps.
     fold
         False draws every step.
+
+    Raises
+    ------
+    ValueError
+        For anything else, or a slice that leaves no step.
+
+    Examples
+    --------
+    >>> shown_steps((1, 2, 3, 4, 5, 6, 7), (4, 2, 1), "auto", True)
+    (1, 2, 7)
+    >>> shown_steps((1, 2, 3, 4, 5, 6, 7), (4, 2, 1), slice(-2, None), True)
+    (6, 7)
     """
-    limit, first, last = _LIMITS[cell.kind, cell.level]
-    if steps != "auto":
+    if isinstance(steps, slice):
+        return _sliced(every, steps)
+    whole = not isinstance(steps, (str, bool)) and isinstance(steps, int) and steps > 0
+    if not whole and steps not in ("auto", "all"):
+        raise ValueError(
+            f'steps={steps!r}: "auto" draws as many as stay legible, "all" every one, a number '
+            "that many at most, a slice such as slice(-2, None) the last two"
+        )
+    limit, first, last = limits
+    if steps != "auto" and steps != "all":
         limit = int(steps)
         first, last = max(1, limit // 2), max(1, limit - limit // 2 - (limit > 2))
-    if not fold or len(cell.steps) <= limit:
-        return cell.steps
-    return cell.steps[:first] + cell.steps[-last:]
+    if not fold or steps == "all" or len(every) <= limit:
+        return every
+    return every[:first] + every[-last:]
+
+
+def _sliced(every: tuple[int, ...], steps: slice) -> tuple[int, ...]:
+    shown = tuple(sorted(every[steps]))
+    if not shown:
+        raise ValueError(
+            f"steps={steps}: no step is left; there are {len(every)}, from t = {every[0]} "
+            f"to t = {every[-1]}, and a slice counts them from 0"
+        )
+    return shown
 
 
 def columns(cell: Cell, plan: Blueprint, shown: tuple[int, ...]) -> Columns:
     """Set the shown steps side by side, with room for what is folded between them."""
     origins = {cell.steps[0] - 1: -plan.pitch}
-    left, fold_at, before = 0.0, None, cell.steps[0] - 1
-    for step in shown:
-        if step != before + 1:
-            fold_at = left + FOLD_WIDTH / 2 - 2.0
+    folds: list[Fold] = []
+    left = 0.0
+    for hidden, run in _runs(cell.steps, shown):
+        if hidden:
+            key = FOLD if not folds else f"{FOLD}{len(folds) + 1}"
+            folds.append(Fold(run, left + FOLD_WIDTH / 2 - 2.0, key))
             left += FOLD_WIDTH
-        origins[step] = left
-        left, before = left + plan.pitch, step
-    return Columns(origins, shown, tuple(s for s in cell.steps if s not in shown), fold_at, left)
+            continue
+        for step in run:
+            origins[step] = left
+            left += plan.pitch
+    return Columns(origins, shown, tuple(folds))
+
+
+def _runs(every: tuple[int, ...], shown: tuple[int, ...]) -> Iterator[tuple[bool, tuple[int, ...]]]:
+    """Runs of steps that are hidden or not, in order."""
+    kept = set(shown)
+    for hidden, run in groupby(every, lambda step: step not in kept):
+        yield hidden, tuple(run)
 
 
 def blueprint(cell: Cell, single: bool, written: float) -> Blueprint:
     """The grid for a cell, one step alone or one of many; `written`: width of its affine map."""
+    plan = _plain(cell, single, written)
+    return with_sums(plan, cell, single) if any(p[0] == "Σ" for p in cell.part_names) else plan
+
+
+def _plain(cell: Cell, single: bool, written: float) -> Blueprint:
     if cell.kind == "rnn":
         return rnn_layout.single_cell(written) if single else rnn_layout.unrolled()
     if cell.kind == "lstm":

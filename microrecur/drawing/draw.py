@@ -2,55 +2,82 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from microrecur.drawing import labels
+from microrecur.drawing.chosen import chosen_path
 from microrecur.drawing.drawing import LIMIT, Drawing
 from microrecur.drawing.layouts import lay_out
+from microrecur.drawing.shares import Shares, percent, shares, sums
 from microrecur.drawing.text_view import text_view
+from microrecur.drawing.unit import zoom
+from microrecur.drawing.wish import Wish
+from microrecur.engine.calculus import vjp
 from microrecur.engine.tensor import Tensor, tensor
-from microrecur.flows.paths import Path, source_id, strongest_path
+from microrecur.flows.flow import flow
+from microrecur.flows.paths import Path, source_id
 from microrecur.graphs.graph import Graph, graph
 from microrecur.nn.cells import Cell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
+
+    from microrecur.flows.top import TopPath
 
 CELL_SEED = 0  # of the inputs and states a cell is drawn with
 
 
 def draw(
-    y: Tensor | Graph | Cell | Sequence[Any],
+    y: Any,
     *,
     level: str | None = None,
-    path: str | Tensor | Path | None = None,
-    steps: str | int = "auto",
+    path: str | Tensor | Path | TopPath | None = None,
+    routes: bool = False,
+    unit: int | None = None,
+    steps: str | int | slice = "auto",
     fold: bool = True,
+    show: Collection[str] = labels.SHOWN,
     title: str | None = None,
     theme: str = "light",
+    rankdir: str = "LR",
     limit: tuple[int, int] | None = LIMIT,
 ) -> Drawing:
     """Draw what was recorded: gates, states and every edge with its local derivative and its bound.
 
+    Unrolled by gate, lines from x, from r to n and from o to h carry no label where none is
+    legible: `level="op"` shows every factor.
+
     Parameters
     ----------
-    y
+    y : Tensor, Graph, Cell or list of states
         A recorded tensor, what `unroll` returned, a graph, or a cell; a cell is drawn for one step
         on seeded inputs, and the caption says so.
     level : {"step", "gate", "op", "all"}, optional
         How much to fold; "op" for one step, "gate" for more when not given.
     path
         Draw one chain-rule path thick, with its running product: the strongest from y back to this
-        node ("h0", "t0.h", a tensor), or the path itself.
+        node ("h0", "t0.h", a tensor), or the path itself, also one of `flow.top`.
+    routes
+        Draw all paths at once: each line as wide as the share of the gradient that passes along it,
+        from y back to the node given as `path` (the first state when none is).
+    unit
+        Zoom into this hidden unit (from 0): its scalar graph, with the same numbers; the other
+        units stand as one Σ per pre-activation.
     steps
-        How many steps are drawn at most; "auto" keeps text legible when shown 1100 pixels wide.
+        Which steps are drawn: "auto" as many as stay legible when shown 1100 pixels wide, "all",
+        a number of them, or a slice such as `slice(-2, None)`.
     fold
         False draws every step, however wide.
+    show
+        What is told: "value" of nodes, "grad" ∂y/∂node, "local" derivatives, their "bound".
     title
         Printed above the picture.
     theme : {"light", "dark"}
+    rankdir : {"LR", "TB", "RL", "BT"}
+        The direction of an automatic layout.
     limit : (nodes, edges) or None
         The largest picture that is drawn.
 
@@ -62,6 +89,8 @@ def draw(
     ------
     UnknownNode
         When the path's node is not in the graph; the nearest ids are named.
+    ValueError
+        For an option nothing is known of; the message lists those that are.
     StaleGraphError
         When a parameter was assigned a new value since.
 
@@ -74,15 +103,26 @@ def draw(
     """
     caption = ""
     if isinstance(y, Cell):
-        y, caption = _one_step(y)
+        y, caption = one_step(y)
+    if unit is not None:
+        y, caption = zoom(y if isinstance(y, Graph) else graph(y), unit)
+        level = level or "op"
     view = _view(y, level)
-    chosen = _path(view, path)
-    scene = lay_out(
-        view, path=chosen, title=title, caption=caption, steps=steps, fold=fold, theme=theme
-    )
-    symbolic = view.steps[-1] if len(view.steps) == 1 else None
-    text = text_view(view, chosen, names=labels.Names(symbolic))
-    return Drawing(scene, "\n".join(filter(None, (text, caption))), limit=limit)
+    chosen = None if routes else _path(view, path)
+    shared = _shares(view, path) if routes else None
+    names = labels.Names(None, *_told(view, show))
+    if names.gradients:
+        called = labels.Names().node(view.find(view.id_of(view.roots[-1])))
+        caption = " · ".join(filter(None, (caption, f"∇ : ∂{called}/∂ of the node it stands in")))
+    wish = Wish(
+        chosen, shared, title, caption, _about(view, chosen, path), steps, fold, names, theme,
+        _direction(rankdir),
+    )  # fmt: skip
+    scene = lay_out(view, wish)
+    if not routes:
+        names = replace(names, symbolic=view.steps[-1] if len(view.steps) == 1 else None)
+        caption = "\n".join(filter(None, (text_view(view, chosen, names=names), caption)))
+    return Drawing(scene, caption if not routes else scene.description, limit=limit)
 
 
 def _view(y: Any, level: str | None) -> Graph:
@@ -93,17 +133,71 @@ def _view(y: Any, level: str | None) -> Graph:
     return view.at(level)
 
 
-def _path(view: Graph, path: str | Tensor | Path | None) -> Path | None:
-    if path is None:
-        return None
-    if not isinstance(path, Path):
-        return strongest_path(view, source_id(view, path))
-    for id in path.ids:
-        view.find(id)
-    return path
+def _path(view: Graph, path: Any) -> Path | None:
+    return chosen_path(view, path)
 
 
-def _one_step(cell: Cell) -> tuple[Any, str]:
+def _shares(view: Graph, path: Any) -> Shares:
+    """The shares of all routes from the last root to the node asked for, or to the first state."""
+    root = view.id_of(view.roots[-1])
+    if isinstance(path, (str, Tensor)):
+        return shares(view, root, source_id(view, path))
+    if path is not None:
+        return shares(view, root, chosen_path(view, path).ids[-1])  # type: ignore[union-attr]
+    first = [node for node in view.nodes if node.role == "state" and node.op is None]
+    if not first:
+        raise ValueError('routes=True needs to know where to: name a node with path="h0"')
+    return shares(view, root, next((n for n in first if n.name == "h"), first[0]).id)
+
+
+def _told(view: Graph, show: Collection[str]) -> tuple[frozenset[str], dict[str, float | None]]:
+    """What is shown, and the gradients if they are among it."""
+    asked = frozenset([show] if isinstance(show, str) else show)
+    if not asked <= set(labels.TOLD):
+        unknown = ", ".join(map(repr, sorted(asked - set(labels.TOLD))))
+        raise ValueError(f"show= knows no {unknown}; it may hold {', '.join(labels.TOLD)}")
+    if "grad" not in asked:
+        return asked, {}
+    root = view.roots[-1]
+    if root.size != 1:
+        raise ValueError(
+            f'show="grad" tells ∂y/∂node of one number y, and {view.id_of(root)} has shape '
+            f"{root.shape}: draw a loss"
+        )
+    tensors = [node.tensor for node in view.nodes]
+    found = vjp(root, tensors)
+    return asked, {
+        node.id: float(g.reshape(-1)[0]) if g.size == 1 else float(np.linalg.norm(g))
+        for node, g in zip(view.nodes, found, strict=True)
+    }
+
+
+def _about(view: Graph, path: Path | None, asked: Any) -> str:
+    """What a path is one part of: net and gross of all paths, and its share of the net."""
+    if path is None or path.count == 1:
+        return ""
+    y, wrt = view.find(path.ids[0]).tensor, view.find(path.ids[-1]).tensor
+    if y.size != 1:
+        return ""
+    found = flow(y, wrt)
+    share = getattr(asked, "share", None)
+    try:
+        net = float(found.gradient) if wrt.size == 1 else 0.0
+        about = f"of {sums(found)}"
+    except FloatingPointError:  # nan or infinity on the way: drawn as such, and no sum to compare
+        return ""
+    if share is None and net and all(edge.value is not None for edge in path.edges):
+        share = path.product / net
+    return about if share is None else f"{about}, {percent(share)} of it"
+
+
+def _direction(rankdir: str) -> str:
+    if rankdir not in ("LR", "TB", "RL", "BT"):
+        raise ValueError(f"no rankdir {rankdir!r}; there are: LR, TB, RL, BT")
+    return rankdir
+
+
+def one_step(cell: Cell) -> tuple[Any, str]:
     """A cell's states after one step on seeded numbers, and the caption that says so."""
     numbers = np.random.default_rng(CELL_SEED)
     alone = cell.input_size == cell.hidden_size == 1

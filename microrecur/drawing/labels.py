@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,11 +28,17 @@ _RANK = (
 )  # colours a folded chain
 
 
+SHOWN = ("value", "local", "bound")  # what a picture tells unless asked otherwise
+TOLD = ("value", "grad", "local", "bound")  # what it can tell
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How steps are called: by number, or `t` and `t−1` when one step stands for all."""
+    """What a picture tells, and how steps are called: by number, or `t` and `t−1` for any step."""
 
     symbolic: int | None = None  # the step called t
+    show: frozenset[str] = frozenset(SHOWN)
+    gradients: Mapping[str, float | None] = field(default_factory=dict)  # by node id, if asked for
 
     def step(self, step: int | None) -> int | str | None:
         """The step as it stands in a subscript."""
@@ -54,6 +60,17 @@ class Names:
         return typeset(node.name or "", None if "_" in (node.name or "") else self.step(node.step))
 
 
+def gradient_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
+    """∂root/∂node, in one line if it fits; none where it was not asked for."""
+    if node.id not in names.gradients:
+        return ()
+    found = names.gradients[node.id]
+    text = "−" if found is None else number(found)
+    sign = "∇" if node.value is not None else "‖∇‖"
+    together = f"{sign} {text}"
+    return (together,) if text_width(together, NODE_TEXT) <= room else (sign, text)
+
+
 def size_text(node: Node) -> str:
     """The number a node holds, or how large its numbers are."""
     if node.value is not None:
@@ -73,11 +90,15 @@ def flagged(node: Node) -> bool:
 
 def name_and_value(node: Node, names: Names) -> tuple[str, ...]:
     """Two lines: the name (with its shape), the value (or the norm)."""
+    if "value" not in names.show:
+        return (names.node(node),)
     return " ".join(filter(None, (names.node(node), shape_text(node)))), size_text(node)
 
 
 def slope_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
     """Lines of a σ or tanh: symbol, name and value in as few lines as its shape has room for."""
+    if "value" not in names.show:
+        return (node.symbol, names.node(node)) if node.name else (node.symbol,)
     if not node.name:
         return node.symbol, size_text(node)
     if node.value is None:
@@ -95,6 +116,8 @@ def slope_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
 def stacked_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
     """Lines of a narrow shape: symbol, name, value; a long value breaks at its power of ten."""
     value = number(node.value if node.value is not None else _mean(node.tensor.data))
+    if "value" not in names.show:
+        return node.symbol, names.node(node)
     if node.value is None:
         return node.symbol, names.node(node), value, shape_text(node)
     if text_width(value, NODE_TEXT) <= room:
@@ -105,6 +128,8 @@ def stacked_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
 def affine_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
     """Lines of a pre-activation: one if it fits, else two."""
     name = names.inside(node)
+    if "value" not in names.show:
+        return (name,)
     if node.value is None:
         return f"{name}  {shape_text(node)}", size_text(node)
     together = f"{name} = {number(node.value)}"
@@ -128,9 +153,9 @@ class Phrase:
 
     def wrapped(self, breaks: int, times: bool = False) -> tuple[str, ...]:
         """As one line (0 breaks), two (1) or up to three (2)."""
-        head = f"× {self.head}" if times else self.head
+        head = f"× {self.head}" if times and self.head else self.head
         parts = [part for part in (head, self.equals, self.ceiling) if part]
-        if breaks == 0 or len(parts) == 1:
+        if breaks == 0 or len(parts) < 2:
             return (" ".join(parts),)
         if breaks == 1 and len(parts) == 3:
             # × tanh′ / = 0.43 ≤ 1 on a path, where ∏ = … follows; σ′ = 0.12 / ≤ ¼ elsewhere
@@ -141,7 +166,17 @@ class Phrase:
 
 
 def phrase(factor: Factor, names: Names) -> Phrase:
-    """One factor as name, value and bound."""
+    """One factor as name, value and bound: of these what the picture tells."""
+    told = _phrase(factor, names)
+    local, bounds = "local" in names.show, "bound" in names.show
+    if local and bounds:
+        return told
+    if bounds and told.ceiling:
+        return replace(told, equals="")
+    return replace(told, ceiling="") if local else Phrase("", "", "", told.kind)
+
+
+def _phrase(factor: Factor, names: Names) -> Phrase:
     colour = ALIASES.get(factor.kind, factor.kind)
     if factor.kind in ("pass", "constant") and factor.number is not None:
         return Phrase(_plain_number(factor.number), "", "", colour)
@@ -180,8 +215,13 @@ def wrappings(edge: Edge, names: Names) -> tuple[tuple[Text, ...], ...]:
                     Text(f"Σ = {size}", "muted", SMALL_TEXT),
                 )
             ]
+            if "local" in names.show
+            else []
         )
     phrases = [phrase(factor, names) for factor in telling(edge.factors)]
+    phrases = [item for item in phrases if item.head]
+    if not phrases:
+        return ()
     return _unique(
         tuple(_lines(phrases, breaks))
         for breaks in ((0, 1, 2) if len(phrases) == 1 else (0, 1, 2, 3))
@@ -224,7 +264,7 @@ def path_wrappings(
         )
     if edge.paths == 1 and all(map(_is_one, factors)):
         return ()
-    if edge.paths > 1 or not factors or len(factors) > 3:
+    if edge.paths > 1 or not factors or len(factors) > 3 or "local" not in names.show:
         size = number(edge.value if edge.value is not None else edge.norm)
         return ((Text(f"× {size}", edge_kind(edge.factors), SMALL_TEXT), total),)
     phrases = [phrase(factor, names) for factor in factors]
@@ -253,11 +293,13 @@ def affine_text(
     """The affine map behind a pre-activation, `W·xₜ + U·hₜ₋₁ + b`; None if it is not one."""
     terms = []
     for edge in edges:
+        source = sources[edge.source]
+        if (source.name or "").startswith("Σ"):
+            terms.append((names.node(source), edge.source))
+            continue
         if len(edge.factors) != 1 or edge.factors[0].kind != "weight":
             return None
-        terms.append(
-            (f"{typeset(edge.factors[0].name)}·{names.node(sources[edge.source])}", edge.source)
-        )
+        terms.append((f"{typeset(edge.factors[0].name)}·{names.node(source)}", edge.source))
     terms.sort(key=lambda term: sources[term[1]].role != "input")
     bias = ["b"] if _has_bias(node) else []
     return " + ".join([term for term, _ in terms] + bias) if terms else None
@@ -305,6 +347,11 @@ def _mean(data: np.ndarray) -> float:
 def one() -> tuple[Text, ...]:
     """The label of an arrow that passes its input on."""
     return (Text("1", "plus", SMALL_TEXT),)
+
+
+def share(text: str, edge: Edge) -> tuple[tuple[Text, ...], ...]:
+    """The label of an arrow in a picture of all routes, in the arrow's colour."""
+    return ((Text(text, edge_kind(edge.factors), SMALL_TEXT),),)
 
 
 def note(text: str) -> Text:

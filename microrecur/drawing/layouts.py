@@ -10,71 +10,61 @@ from microrecur.drawing.automatic import note as note_below
 from microrecur.drawing.pinned import draw_known
 from microrecur.drawing.roles import Cell, read_cell
 from microrecur.drawing.scene import Caption, Scene, Text
+from microrecur.drawing.shares import caption as routes_caption
 from microrecur.drawing.sheet import Sheet
+from microrecur.drawing.wish import Wish
 from microrecur.graphs.notation import count, number, typeset
 
 if TYPE_CHECKING:
-    from microrecur.flows.paths import Path
     from microrecur.graphs.graph import Graph
 
 _NAMES = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
 
-def lay_out(
-    graph: Graph,
-    *,
-    path: Path | None = None,
-    title: str | None = None,
-    caption: str = "",
-    steps: str | int = "auto",
-    fold: bool = True,
-    theme: str = "light",
-    rankdir: str = "LR",
-) -> Scene:
+def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
     """Read off a recorded graph what its picture shows.
 
     Parameters
     ----------
     graph
         At the level to draw.
-    path
-        A chain-rule path of this very graph, to be drawn thick with its running product.
-    title
-        Printed above the picture and kept as its `<title>`.
-    caption
-        Printed below it.
-    steps
-        How many steps of an unrolled cell are drawn at most; "auto": as many as stay legible
-        1100 pixels wide.
-    fold
-        False draws every step, however wide.
-    theme
-        "light" or "dark".
-    rankdir
-        Direction of an automatic layout.
+    wish
+        What is asked for beyond the graph itself.
 
     Returns
     -------
     Scene
         Pinned for an RNN, LSTM or GRU, single or unrolled; without places for anything else.
     """
+    wish = wish or Wish()
     cell = read_cell(graph)
     sheet: Sheet | None = None
     if cell is None or not _routable(graph, cell):
-        scene = draw_any(graph, path, theme=theme, rankdir=rankdir)
+        scene = draw_any(graph, wish)
     else:
-        scene, sheet = draw_known(graph, cell, path, steps=steps, fold=fold, theme=theme)
-    scene.title = title or _title(graph, cell if sheet else None)
-    scene.description = _description(graph, path)
+        scene, sheet = draw_known(graph, cell, wish)
+    scene.title = wish.title or _title(graph, cell if sheet else None)
+    scene.description = _description(graph, wish)
     if sheet is None:
-        for line in filter(None, (caption, scene.description if path is not None else "")):
+        about = _about(graph, wish) or (scene.description if wish.path is not None else "")
+        for line in filter(None, (wish.caption, about)):
             note_below(scene, line)
         return scene
-    about_path = below.path_caption(sheet, sheet.track) if sheet.track is not None else ""
-    below.add_below(scene, sheet, " · ".join(filter(None, (caption, about_path))))
-    if title:
-        _add_title(scene, title)
+    about = _about(graph, wish)
+    if sheet.track is not None:
+        about = below.path_caption(sheet, sheet.track, wish.about)
+    below.add_below(scene, sheet, " · ".join(filter(None, (wish.caption, about))))
+    if wish.title:
+        _add_title(scene, wish.title)
     return scene
+
+
+def _about(graph: Graph, wish: Wish) -> str:
+    """The line below a picture of all routes."""
+    if wish.shares is None:
+        return ""
+    names = (_plain_name(graph, id) for id in (wish.shares.root, wish.shares.source))
+    return routes_caption(wish.shares, *names)
 
 
 def _routable(graph: Graph, cell: Cell) -> bool:
@@ -98,13 +88,17 @@ def _title(graph: Graph, cell: Cell | None) -> str:
     return f"{_NAMES[cell.kind]} cell{variant}, {steps}"
 
 
-def _description(graph: Graph, path: Path | None) -> str:
+def _description(graph: Graph, wish: Wish) -> str:
+    path = wish.path
+    if wish.shares is not None:
+        return f"All routes of the gradient. {_about(graph, wish)}."
     if path is None:
         size = f"{len(graph.nodes)} nodes and {len(graph.edges)} edges"
         return f"{size}; each edge shows its local derivative and bound."
     root, source = (_plain_name(graph, id) for id in (path.ids[0], path.ids[-1]))
     which = "the only path" if path.count == 1 else f"one path among {count(path.count)}"
-    return f"Path {root} → {source}: {which}, ∏ = {number(path.product)}."
+    about = f" {wish.about}" if wish.about else ""
+    return f"Path {root} → {source}: {which}, ∏ = {number(path.product)}{about}."
 
 
 def _plain_name(graph: Graph, id: str) -> str:

@@ -9,20 +9,22 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
-from microrecur.drawing.blueprint import Home, Route, state_places
+from microrecur.drawing.blueprint import Home, Route
 from microrecur.drawing.dot_lines import border
+from microrecur.drawing.folds import state_shape
 from microrecur.drawing.overlaps import landing
 from microrecur.drawing.placing import Request
 from microrecur.drawing.scene import Point, SceneEdge, SceneNode
-from microrecur.drawing.sheet import BOX, FOLD, TAIL_GAP, Line, Sheet
-from microrecur.drawing.track import line_width
+from microrecur.drawing.shares import percent
+from microrecur.drawing.sheet import BOX, TAIL_GAP, Line, Sheet
+from microrecur.drawing.track import line_width, share_width
 from microrecur.drawing.trunks import add_trunks
 
 if TYPE_CHECKING:
     from microrecur.graphs.graph import Edge
 
+_LEAST_SHARE, _MUST_SHOW = 0.0005, 0.05  # of the gradient: printed at all; printed in any case
 _THIN, _CONVEYOR, _FINE = 1.6, 4.4, 1.1  # widths: of a cell, of its conveyor, beside a chosen path
-_FOLD_SLICE = 58.0  # height of the folded run that one state's lines leave from
 
 
 def add_lines(sheet: Sheet) -> None:
@@ -44,42 +46,28 @@ def add_lines(sheet: Sheet) -> None:
 
 def _add_line(sheet: Sheet, edge: Edge, seen: set[tuple[str, str]]) -> None:
     from_step, to_step = (sheet.cell.parts[id][0] for id in (edge.source, edge.target))
-    if sheet.columns.shows(from_step) and sheet.columns.shows(to_step):
+    shows = sheet.columns.shows
+    if shows(to_step):
         route = sheet.plan.routes[sheet.cell.route(edge)]
-        older = to_step > from_step
-        source = (
-            sheet.box(edge.source)
-            if older or not _leaves_op(sheet, edge, route)
-            else sheet.nodes[edge.source]
-        )
+        ahead = to_step > from_step or not _leaves_op(sheet, edge, route)
+        source = state_shape(sheet, edge.source) if ahead else sheet.nodes[edge.source]
         _draw(sheet, edge, route, source, sheet.nodes[edge.target])
-    elif sheet.columns.shows(to_step):
-        _draw(
-            sheet,
-            edge,
-            sheet.plan.routes[sheet.cell.route(edge)],
-            _at_row(sheet, edge.source),
-            sheet.nodes[edge.target],
-        )
-    elif sheet.columns.shows(from_step) and (edge.source, FOLD) not in seen:
-        seen.add((edge.source, FOLD))
-        _draw_into_fold(sheet, edge)
+    elif shows(from_step) or sheet.columns.fold_of(from_step) != sheet.columns.fold_of(to_step):
+        into = sheet.columns.fold_of(to_step).key
+        if (edge.source, into) not in seen:
+            seen.add((edge.source, into))
+            _draw_into_fold(sheet, edge, into)
 
 
 def _leaves_op(sheet: Sheet, edge: Edge, route: Route) -> bool:
     return route.from_op or edge.source + BOX not in sheet.nodes
 
 
-def _at_row(sheet: Sheet, state: str) -> SceneNode:
-    """The folded run as the source of one state's lines: a slice of it on that state's row."""
-    fold = sheet.nodes[FOLD]
-    assert fold.center is not None
-    row = state_places(sheet.plan)[sheet.cell.parts[state][1]].y
-    return replace(fold, center=(fold.center[0], row), size=(fold.size[0], _FOLD_SLICE))
-
-
-def _draw_into_fold(sheet: Sheet, edge: Edge) -> None:
-    source, fold = sheet.box(edge.source), _at_row(sheet, edge.source)
+def _draw_into_fold(sheet: Sheet, edge: Edge, into: str) -> None:
+    source = state_shape(sheet, edge.source)
+    fold = replace(sheet.nodes[into], size=(sheet.nodes[into].size[0], source.size[1]))
+    assert fold.center is not None and source.center is not None
+    fold = replace(fold, center=(fold.center[0], source.center[1]))
     assert fold.center is not None
     running = (
         sheet.track.at(edge.source)
@@ -88,9 +76,9 @@ def _draw_into_fold(sheet: Sheet, edge: Edge) -> None:
     )
     scene_edge = SceneEdge(
         source.key,
-        FOLD,
+        into,
         "plain",
-        points=(border(source, fold.center), border(fold, source.center or fold.center)),
+        points=(border(source, fold.center), border(fold, source.center)),
         width=_FINE if running is None else line_width(running, sheet.track),
         on_path=running is not None,
     )
@@ -100,9 +88,11 @@ def _draw_into_fold(sheet: Sheet, edge: Edge) -> None:
 def _add_tail_line(sheet: Sheet, edge: Edge) -> None:
     """Into a loss: straight on one row, else along the rail of the losses."""
     step = sheet.cell.parts.get(edge.source, (None, ""))[0]
-    if step is not None and not sheet.columns.shows(step):
+    last = sheet.cell.steps[-1]
+    if step is not None and not sheet.columns.shows(step) and step != last:
         return
-    source, target = sheet.box(edge.source), sheet.nodes[edge.target]
+    source = sheet.box(edge.source) if step is None else state_shape(sheet, edge.source)
+    target = sheet.nodes[edge.target]
     assert source.center is not None and target.center is not None
     near = (
         target.center[0] - source.center[0] < source.size[0] / 2 + target.size[0] + TAIL_GAP + 8.0
@@ -140,10 +130,28 @@ def _add_box_line(sheet: Sheet, key: str) -> None:
     width = _off_path_width(sheet, thick)
     if on_path and sheet.track is not None:
         width = line_width(sheet.track.at(id), sheet.track)
+    if sheet.shares is not None:
+        width = share_width(sheet.shares.node(id, _from_box(sheet, id)))
     edge = SceneEdge(source.key, key, "plus", points=points, width=width, on_path=on_path)
     request = Request((labels.one(),), tuple(pairwise(points)), route.label == "optional")
-    wanted = route.label != "none" and not sheet.track
+    wanted = (
+        route.label != "none"
+        and not sheet.track
+        and not sheet.shares
+        and "local" in sheet.names.show
+    )
     sheet.lines.append(Line(edge, request if wanted else None, 3 if on_path else 2))
+
+
+def _from_box(sheet: Sheet, id: str) -> tuple[Edge, ...]:
+    """The edges that leave a state from its box, not from the op in front of it."""
+    return tuple(
+        edge
+        for edge in sheet.graph.out_of(id)
+        if edge.target not in sheet.cell.parts
+        or sheet.cell.parts[edge.target][0] > sheet.cell.parts[id][0]
+        or not sheet.plan.routes[sheet.cell.route(edge)].from_op
+    )
 
 
 def _draw(
@@ -169,6 +177,10 @@ def _draw(
         width, rank = line_width(sheet.track.after(edge), sheet.track), 3
     elif from_input:
         kind, rank = "muted", 0
+    if sheet.shares is not None:
+        share = sheet.shares.of.get(edge)
+        kind, rank = (kind, 3) if share else ("muted", 0)
+        width = share_width(share) if share else _FINE
     scene_edge = SceneEdge(
         source.key,
         target.key,
@@ -217,23 +229,40 @@ def _request(
     into_loss: bool,
 ) -> Request | None:
     on_path = sheet.track is not None and sheet.track.holds(edge)
+    if sheet.shares is not None:
+        return _share_request(sheet, edge, _label_segments(points, route, True, into_loss))
     if route.label == "none" and not on_path:
         return None
     segments = _label_segments(points, route, on_path, into_loss)
     loss = sheet.names.node(sheet.graph.find(edge.target)) if into_loss else ""
     if on_path and sheet.track is not None:
+        kept = sheet.track.leaving[edge.source]
         options = labels.path_wrappings(
-            edge, sheet.track.after(edge), sheet.names, loss, first=sheet.track.begins(edge)
+            kept, sheet.track.after(edge), sheet.names, loss, first=sheet.track.begins(edge)
         )
         return Request(options, segments) if options else None
     if into_loss:
-        return Request(labels.loss_wrappings(edge, loss), segments, route.label == "optional")
+        options = labels.loss_wrappings(edge, loss) if "local" in sheet.names.show else ()
+        return Request(options, segments, route.label == "optional") if options else None
     if sheet.track is not None and sheet.cell.level == "gate":
         return None
     options = labels.wrappings(edge, sheet.names)
+    if not options:
+        return None
     if from_input:
         options = tuple(tuple(replace(line, kind="muted") for line in lines) for lines in options)
     return Request(options, segments, route.label == "optional" or sheet.track is not None)
+
+
+def _share_request(
+    sheet: Sheet, edge: Edge, segments: tuple[tuple[Point, Point], ...]
+) -> Request | None:
+    """The share of the gradient that passes along an edge; nothing where none does."""
+    assert sheet.shares is not None
+    share = sheet.shares.of.get(edge)
+    if not share or abs(share) < _LEAST_SHARE:
+        return None
+    return Request(labels.share(percent(share), edge), segments, optional=abs(share) < _MUST_SHOW)
 
 
 def _label_segments(

@@ -8,44 +8,40 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
-from microrecur.drawing.blueprint import state_places
-from microrecur.drawing.columns import blueprint, columns, shown_steps
+from microrecur.drawing.columns import LIMITS, blueprint, columns, shown_steps
+from microrecur.drawing.folds import fold_node, state_shape
 from microrecur.drawing.lines import add_lines
 from microrecur.drawing.overlaps import Box
 from microrecur.drawing.placing import Board, label_box
 from microrecur.drawing.roles import Cell
 from microrecur.drawing.scene import Panel, Point, Scene, SceneEdge, SceneNode
 from microrecur.drawing.shapes import scene_node
-from microrecur.drawing.sheet import BOX, FOLD, TAIL_GAP, Line, Sheet
+from microrecur.drawing.sheet import BOX, TAIL_GAP, Line, Sheet
 from microrecur.drawing.style import NODE_TEXT, SMALL_TEXT
 from microrecur.drawing.text_size import text_width
 from microrecur.drawing.track import Track
 from microrecur.drawing.trunks import TRUNK
+from microrecur.drawing.wish import Wish
 
 if TYPE_CHECKING:
-    from microrecur.flows.paths import Path
     from microrecur.graphs.graph import Graph, Node
 
 _LOSS = (56.0, 42.0)
 
 
-def draw_known(
-    graph: Graph, cell: Cell, path: Path | None, *, steps: str | int, fold: bool, theme: str
-) -> tuple[Scene, Sheet]:
+def draw_known(graph: Graph, cell: Cell, wish: Wish) -> tuple[Scene, Sheet]:
     """Lay out a known cell; the sheet tells what stands where, for what is added below."""
     single = len(cell.steps) == 1
-    names = labels.Names(cell.steps[-1] if single else None)
-    written = _written_width(graph, cell, names)
-    plan = blueprint(cell, single, written)
-    track = Track.along(path) if path is not None else None
-    sheet = Sheet(
-        graph, cell, plan, columns(cell, plan, shown_steps(cell, steps, fold)), names, track
-    )
+    names = replace(wish.names, symbolic=cell.steps[-1] if single else None)
+    plan = blueprint(cell, single, _written_width(graph, cell, names))
+    track = Track.along(wish.path) if wish.path is not None and wish.shares is None else None
+    shown = shown_steps(cell.steps, LIMITS[cell.kind, cell.level], wish.steps, wish.fold)
+    sheet = Sheet(graph, cell, plan, columns(cell, plan, shown), names, track, wish.shares)
     _add_nodes(sheet)
     _add_tail(sheet)
     _add_panels(sheet)
     add_lines(sheet)
-    scene = Scene("", "", theme=theme, panels=sheet.panels, nodes=list(sheet.nodes.values()))
+    scene = Scene("", "", theme=wish.theme, panels=sheet.panels, nodes=list(sheet.nodes.values()))
     scene.edges = _labelled(sheet)
     scene.nodes += _dots(sheet)
     return scene, sheet
@@ -83,26 +79,8 @@ def _add_nodes(sheet: Sheet) -> None:
             sheet.nodes[key] = scene_node(
                 node, sheet.plan.boxes[part], sheet.names, origin, key=key
             )
-    if sheet.columns.fold_at is not None:
-        sheet.nodes[FOLD] = _fold_node(sheet, sheet.columns.fold_at)
-
-
-def _fold_node(sheet: Sheet, x: float) -> SceneNode:
-    rows = [place.y for place in state_places(sheet.plan).values()]
-    lines = [f"{len(sheet.columns.folded)} steps", "folded"]
-    if sheet.track is not None:
-        lines.append(sheet.track.folded(sheet.columns, sheet.cell))
-    height = max(rows) - min(rows) + 58.0
-    width = max(text_width(line, NODE_TEXT) for line in lines) + 14.0
-    return SceneNode(
-        FOLD,
-        FOLD,
-        tuple(lines),
-        "folded",
-        "folded",
-        (x, (max(rows) + min(rows)) / 2),
-        (max(width, 76.0), height),
-    )
+    for fold in sheet.columns.folds:
+        sheet.nodes[fold.key] = fold_node(sheet, fold)
 
 
 def _add_tail(sheet: Sheet) -> None:
@@ -114,10 +92,12 @@ def _add_tail(sheet: Sheet) -> None:
         for edge in sheet.graph.into(sheet.cell.tail[0].id)
         if edge.source in sheet.cell.parts
     ]
-    last = sheet.box(sources[-1])
+    last = state_shape(sheet, sources[-1])
     assert last.center is not None
-    end = sheet.columns.origins[sheet.cell.steps[-1]] + sheet.plan.width
-    x = max(last.center[0] + last.size[0] / 2, end)
+    x = max(
+        last.center[0] + last.size[0] / 2,
+        *(left + sheet.plan.width for left in sheet.columns.origins.values()),
+    )
     for node in sheet.cell.tail:
         lines = labels.name_and_value(node, sheet.names)
         width = max(_LOSS[0], *(text_width(line, NODE_TEXT) + 16.0 for line in lines))

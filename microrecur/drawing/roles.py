@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from microrecur.graphs.graph import Edge, Graph, Node
 
-_LSTM_NAMES = frozenset({"x", "h", "c", "f", "i", "g", "o", "z_f", "z_i", "z_g", "z_o"})
-_GRU_NAMES = frozenset({"x", "h", "r", "z", "n", "a_r", "a_z", "a_n", "m"})
-_RNN_NAMES = frozenset({"x", "h", "z"})
+_LSTM_NAMES = frozenset({"x", "h", "c", "f", "i", "g", "o", "z_f", "z_i", "z_g", "z_o"}) | {
+    f"Σ_{gate}" for gate in "figo"
+}
+_GRU_NAMES = frozenset({"x", "h", "r", "z", "n", "a_r", "a_z", "a_n", "m"}) | {
+    f"Σ_{part}" for part in "rznm"
+}
+_RNN_NAMES = frozenset({"x", "h", "z", "Σ"})
 
 # (op, the part among its inputs that tells it) -> the part it plays.
 _LSTM_PARTS = (("mul", "f", "keep"), ("mul", "i", "write"), ("tanh", "c", "squash"))
@@ -38,6 +42,11 @@ class Cell:
     steps: tuple[int, ...]  # without the initial states' step
     tail: tuple[Node, ...]  # nodes between the states and the root: a loss, a read-out
     root: Node
+
+    @property
+    def part_names(self) -> set[str]:
+        """The parts that occur."""
+        return {part for _, part in self.parts.values()}
 
     @property
     def has_loss(self) -> bool:

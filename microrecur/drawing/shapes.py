@@ -32,6 +32,8 @@ def scene_node(
 ) -> SceneNode:
     """The shape of a node whose step begins at `origin`."""
     lines = _lines(node, place, names, written)
+    if place.look != "op":
+        lines += labels.gradient_lines(node, names, place.size[0] * _INSIDE_ELLIPSE)
     return SceneNode(
         key=key or node.id,
         id=node.id,
@@ -45,7 +47,7 @@ def scene_node(
 
 
 def _kind(node: Node, place: Place) -> str:
-    if node.name == "x":
+    if node.name == "x" or (node.name or "").startswith("Σ"):
         return "input"
     if place.look in ("slope", "stacked"):
         return node.kind if node.kind in ("gate slope", "squash slope") else "plain"
@@ -67,7 +69,8 @@ def _lines(node: Node, place: Place, names: labels.Names, written: str) -> tuple
     if place.look == "op":
         return ("1−z",) if node.op == "sub" else (node.symbol,)
     if place.look == "written" and written:
-        return f"{names.node(node)} = {written}", f"= {labels.size_text(node)}"
+        value = (f"= {labels.size_text(node)}",) if "value" in names.show else ()
+        return f"{names.node(node)} = {written}", *value
     if place.look == "input" and node.value is not None:
         return (" = ".join(labels.name_and_value(node, names)),)
     return labels.name_and_value(node, names)
@@ -79,7 +82,8 @@ def _size(place: Place, lines: tuple[str, ...]) -> Point:
         return place.size
     width, height = text_box(lines, NODE_TEXT)
     if place.look == "stacked":
-        return place.size[0], max(place.size[1], height + 16.0)
+        air = 16.0 if len(lines) < 5 else 30.0  # the last of many lines is near the narrow end
+        return place.size[0], max(place.size[1], height + air)
     stretch = 1.0 / _INSIDE_ELLIPSE if place.look == "slope" else 1.0
     return max(place.size[0], width * stretch + 10.0 * (stretch == 1.0)), max(
         place.size[1], height + 8.0

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
 from microrecur.drawing.blueprint import Blueprint
-from microrecur.drawing.columns import Columns
+from microrecur.drawing.columns import FOLD, Columns
 from microrecur.drawing.placing import Request
 from microrecur.drawing.roles import Cell
 from microrecur.drawing.scene import Panel, SceneEdge, SceneNode
+from microrecur.drawing.shares import Shares
 from microrecur.drawing.track import Track
 
 if TYPE_CHECKING:
     from microrecur.graphs.graph import Graph
 
-FOLD = "folded"  # key of the node that stands for the folded steps
+__all__ = ["BOX", "FOLD", "TAIL_GAP", "Line", "Sheet"]
+
 BOX = "#box"  # ends the key of the state box behind an op
 TAIL_GAP = 70.0  # between the last state and what follows
 
@@ -40,6 +42,7 @@ class Sheet:
     columns: Columns
     names: labels.Names
     track: Track | None
+    shares: Shares | None = None
     nodes: dict[str, SceneNode] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)

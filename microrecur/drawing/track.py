@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from microrecur.drawing.blueprint import Blueprint
-from microrecur.drawing.columns import Columns
+from microrecur.drawing.chosen import wording
 from microrecur.drawing.roles import Cell
 from microrecur.graphs.notation import number
 
@@ -36,9 +36,9 @@ class Track:
     def holds(self, edge: Edge) -> bool:
         """Whether the path runs along this very edge."""
         kept = self.leaving.get(edge.source)
-        return kept is not None and (
-            kept is edge or (kept.target == edge.target and kept.factors == edge.factors)
-        )
+        if kept is None or kept is edge:
+            return kept is edge
+        return kept.target == edge.target and wording(kept) == wording(edge)
 
     def begins(self, edge: Edge) -> bool:
         """Whether this is the path's first edge, at its root."""
@@ -72,16 +72,23 @@ class Track:
             or not plan.routes[cell.route(edge)].from_op
         )
 
-    def folded(self, columns: Columns, cell: Cell) -> str:
+    def folded(self, steps: tuple[int, ...], cell: Cell) -> str:
         """The product of the factors inside the folded steps, in words."""
         value, signed = 1.0, True
-        first, last = columns.folded[0] - 1, columns.folded[-1]
+        first, last = steps[0] - 1, steps[-1]
         for edge in self.path.edges:
-            steps = [cell.parts.get(id, (-1, ""))[0] for id in (edge.source, edge.target)]
-            if first <= steps[0] <= last and first < steps[1] <= last:
+            ends = [cell.parts.get(id, (-1, ""))[0] for id in (edge.source, edge.target)]
+            if first <= ends[0] <= last and first < ends[1] <= last:
                 signed = signed and edge.value is not None
                 value *= edge.value if edge.value is not None else edge.norm
         return f"{'∏' if signed else '∏‖·‖'} = {number(value)}"
+
+
+def share_width(share: float) -> float:
+    """Width of a line that carries this share of the gradient: 7 points for all of it."""
+    if not math.isfinite(share):
+        return 1.1
+    return 1.1 + 5.9 * min(1.0, abs(share))
 
 
 def line_width(product: float, track: Track | None) -> float:

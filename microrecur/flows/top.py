@@ -142,6 +142,15 @@ class TopPath:
         ids = (graph.id_of(flow.y), *(edge.source for edge in edges))
         return Path(ids, tuple(edges), flow.count)
 
+    @property
+    def recorded(self) -> Path:
+        """The path over every recorded node, edge by edge; a picture folds it as its level does."""
+        flow: Flow = self._flow  # type: ignore[attr-defined]
+        ids = self.nodes
+        hops = zip(ids[1:], ids[:-1], self._hops, strict=True)  # type: ignore[attr-defined]
+        edges = (_edge(source, target, [self._factor(hop)]) for source, target, hop in hops)
+        return Path(ids, tuple(edges), flow.count)
+
     def _factor(self, hop: Hop) -> Factor:
         flow: Flow = self._flow  # type: ignore[attr-defined]
         read = flow.graph.factor(hop.node, hop.position)

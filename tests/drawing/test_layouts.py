@@ -14,6 +14,7 @@ import microrecur as mr
 from microrecur.drawing.below import extent
 from microrecur.drawing.layouts import lay_out
 from microrecur.drawing.scene import Scene
+from microrecur.drawing.wish import Wish
 from microrecur.flows.paths import strongest_path
 from microrecur.nn.cells import GRUCell, LSTMCell, RNNCell
 
@@ -57,7 +58,8 @@ def loss(name: str, steps: int) -> mr.Tensor:
 
 def scene(y: Any, level: str, path: str | None = None, **options: Any) -> Scene:
     graph = mr.graph(y, level=level)
-    return lay_out(graph, path=strongest_path(graph, path) if path else None, **options)
+    chosen = strongest_path(graph, path) if path else None
+    return lay_out(graph, Wish(path=chosen, **options))
 
 
 def words(drawn: Scene) -> dict[tuple[str, str], str]:
@@ -286,7 +288,7 @@ def test_a_path_shows_each_factor_and_the_running_product() -> None:
     y = loss("rnn", 5)
     graph = mr.graph(y, level="op")
     path = strongest_path(graph, "t0.h")
-    drawn = lay_out(graph, path=path)
+    drawn = lay_out(graph, Wish(path=path))
     on_path = [edge for edge in drawn.edges if edge.on_path]
     assert len(on_path) == len(path.edges) == 11
     first = next(edge for edge in on_path if edge.id == ("t0.h", "t1.z"))
@@ -304,7 +306,7 @@ def mr_number(value: float) -> str:
 def test_widths_follow_the_running_product_on_a_log_scale() -> None:
     graph = mr.graph(loss("rnn", 6), level="op")
     path = strongest_path(graph, "t0.h")
-    drawn = {e.id: e.width for e in lay_out(graph, path=path).edges if e.on_path}
+    drawn = {e.id: e.width for e in lay_out(graph, Wish(path=path)).edges if e.on_path}
     largest = max(map(abs, path.running))
     for edge, product in zip(path.edges, path.running, strict=True):
         expected = np.clip(7 + 1.5 * np.log10(abs(product) / largest), 1, 7)
@@ -348,7 +350,7 @@ def test_the_folded_product_is_what_lies_between_its_ends() -> None:
     graph = mr.graph(loss("rnn", 30), level="op")
     path = strongest_path(graph, "t0.h")
     running = dict(zip(path.ids[1:], path.running, strict=True))
-    fold = next(n for n in lay_out(graph, path=path).nodes if n.kind == "folded")
+    fold = next(n for n in lay_out(graph, Wish(path=path)).nodes if n.kind == "folded")
     assert fold.lines[2] == f"∏ = {mr_number(running['t2.h'] / running['t28.h'])}"
 
 
