@@ -332,9 +332,10 @@ def test_flow_of_one_unit_is_that_of_its_product_by_hand(here, capsys):
         ("flow rnn --peephole", "--peephole belongs to lstm, and this is rnn"),
         ("flow lstm --scale much", "'much' is not a number such as 0.5, 3, -1"),
         ("flow lstm --steps 0", "'0' is not a whole number from 1 to 10,000"),
-        ("flow lstm --steps 3 --csv none/f.csv", "cannot write 'f.csv' in the folder 'none'"),
+        ("flow lstm --steps 3 --csv file/f.csv", "cannot write 'f.csv' in the folder 'file'"),
     ],
 )
-def test_what_flow_cannot_do_is_said_in_one_line(line, said, capsys):
+def test_what_flow_cannot_do_is_said_in_one_line(line, said, here, capsys):
+    (here / "file").write_text("no folder")
     assert words(line) == 2
     assert said in capsys.readouterr().err

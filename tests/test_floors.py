@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "microrecur"
 
 # Rooms by floor, lowest first. `__init__` lists the public names of the rooms below it.
 FLOORS = (
-    {"engine"},
+    {"engine", "files"},
     {"nn", "graphs", "compiler"},
     {"flows", "data", "interop"},
     {"train", "drawing", "plots"},

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from functools import cache
@@ -21,6 +20,7 @@ from microrecur.drawing.page import picture_page
 from microrecur.drawing.style import theme
 from microrecur.drawing.text_size import LINE_HEIGHT
 from microrecur.engine.errors import RenderError
+from microrecur.files import write_whole
 
 if TYPE_CHECKING:
     from microrecur.drawing.drawing import Drawing
@@ -287,37 +287,4 @@ def save(drawing: Drawing, path: str | os.PathLike[str], scale: float = 1.0) -> 
             f"cannot save {str(target)!r}: the ending {target.suffix!r} is not supported; "
             f"supported: {', '.join(WRITERS)}"
         )
-    write_atomically(target, write(drawing, scale))
-    return target
-
-
-def write_atomically(target: Path, content: bytes) -> None:
-    """Write to a temporary file in the same folder, then rename: readers see the old or the new."""
-    folder = target.parent
-    temporary = None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{target.stem[:20]}-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, _mode(target))
-        os.replace(temporary, target)
-        temporary = None
-    except OSError as error:
-        raise type(error)(
-            error.errno,
-            f"cannot write {target.name!r} in the folder {str(folder)!r} ({error.strerror}); "
-            "choose a folder you may write to, or change its permissions",
-        ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def _mode(target: Path) -> int:
-    """The permissions the file has, or those a new file gets: mkstemp's are for its owner alone."""
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+    return write_whole(target, write(drawing, scale))

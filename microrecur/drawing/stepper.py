@@ -18,6 +18,7 @@ from microrecur.drawing.drawing import LIMIT, Drawing
 from microrecur.drawing.stepper_steps import Stage, Step
 from microrecur.drawing.stepper_words import Words
 from microrecur.drawing.style import theme as palette
+from microrecur.files import write_whole
 from microrecur.flows.paths import Path, source_id, strongest_path
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Stepper:
                 f"cannot save {str(target)!r}: a stepper is a page, so the name ends in .html; "
                 "a picture of it is stepper.drawing.save(…)"
             )
-        export.write_atomically(target, self.html().encode())
+        write_whole(target, self.html())
         return target
 
     def widget(self) -> StepperWidget:

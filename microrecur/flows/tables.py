@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import tempfile
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import fields
@@ -13,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
+from microrecur.files import write_whole
 from microrecur.graphs import notation
 
 Row = TypeVar("Row")
@@ -89,7 +89,7 @@ class Table(list[Row]):
         writer = csv.writer(text)
         writer.writerow(names)
         writer.writerows([getattr(row, name) for name in names] for row in self)
-        return _replace(Path(path), text.getvalue())
+        return write_whole(path, text.getvalue())
 
     # -- cells -------------------------------------------------------------------------------------
 
@@ -184,24 +184,3 @@ def _html_row(tag: str, cells: Sequence[str], right: Collection[int]) -> str:
         for side, cell in zip(sides, cells, strict=True)
     )
     return f"<tr>{''.join(made)}</tr>"
-
-
-def _replace(target: Path, text: str) -> Path:
-    """Write beside the target, then rename: readers see the old file or the new one."""
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem[:20]}-")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        os.chmod(temporary, target.stat().st_mode & 0o777 if target.exists() else 0o644)
-        os.replace(temporary, target)
-        temporary = None
-    except OSError as error:
-        raise type(error)(
-            error.errno,
-            f"cannot write {target.name!r} in the folder {str(target.parent)!r} ({error.strerror})",
-        ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-    return target

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from microrecur.files import write_whole
 from microrecur.nn.module import Module
 
 Weights = dict[str, np.ndarray]
@@ -231,37 +231,3 @@ def _plain(name: str, value: Any) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} is no array of numbers: its dtype is {array.dtype}")
     return array
-
-
-# -- a file as a whole -----------------------------------------------------------------------------
-
-
-def write_whole(path: str | os.PathLike[str], contents: bytes) -> Path:
-    """Write beside the file, bring it to the disk, then rename: the old file stays, or the new is.
-
-    Raises
-    ------
-    OSError
-        The folder is missing, or the disk is full; the message says that the old file is untouched.
-    """
-    target, temporary = Path(path), None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem[:20]}-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, target.stat().st_mode & 0o777 if target.exists() else 0o644)
-        os.replace(temporary, target)
-        temporary = None
-    except OSError as error:
-        kept = "; the file that was there is untouched" if target.exists() else ""
-        raise type(error)(
-            error.errno,
-            f"cannot write {target.name!r} in the folder {str(target.parent)!r} "
-            f"({error.strerror}){kept}",
-        ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-    return target

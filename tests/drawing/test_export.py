@@ -11,9 +11,10 @@ import pytest
 
 from microrecur.drawing import export
 from microrecur.drawing.drawing import Drawing
-from microrecur.drawing.export import clean, smallest_text_px, to_png, write_atomically
+from microrecur.drawing.export import clean, smallest_text_px, to_png
 from microrecur.drawing.scene import Scene, SceneNode
 from microrecur.engine.errors import RenderError
+from microrecur.files import write_whole
 
 
 def cleaned(svg):
@@ -305,4 +306,4 @@ def test_the_kind_of_the_error_is_kept(tmp_path, monkeypatch, error):
 
     monkeypatch.setattr("tempfile.mkstemp", refused)
     with pytest.raises(error, match=r"Permission denied.*choose a folder you may write to"):
-        write_atomically(tmp_path / "a.svg", b"")
+        write_whole(tmp_path / "a.svg", b"")
