@@ -151,7 +151,13 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.plots import plot_gates as plot_gates
     from microrecur.plots import plot_ledger as plot_ledger
     from microrecur.plots import plot_routes as plot_routes
+    from microrecur.train.callbacks import Callback as Callback
+    from microrecur.train.callbacks import EarlyStopping as EarlyStopping
+    from microrecur.train.checkpoint import load_checkpoint as load_checkpoint
+    from microrecur.train.fit import fit as fit
+    from microrecur.train.monitor import GradientMonitor as GradientMonitor
     from microrecur.train.summary import summary as summary
+    from microrecur.train.training import evaluate as evaluate
 
 _ROOM_OF_NAMES = {
     "engine.tensor": "Tensor tensor scope no_grad",
@@ -193,6 +199,11 @@ _ROOM_OF_NAMES = {
     "interop.torch": "load_torch to_torch_state_dict",
     "interop.keras": "load_keras to_keras_weights",
     "train.summary": "summary",
+    "train.fit": "fit",
+    "train.training": "evaluate",
+    "train.callbacks": "Callback EarlyStopping",
+    "train.monitor": "GradientMonitor",
+    "train.checkpoint": "load_checkpoint",
 }
 _MODULE_OF = {
     name: f"{__name__}.{room}" for room, names in _ROOM_OF_NAMES.items() for name in names.split()

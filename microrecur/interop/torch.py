@@ -18,8 +18,9 @@ from microrecur.nn.module import Module
 from microrecur.nn.recurrent import Recurrent
 
 # weight_ih, or weight_ih_l0, or bias_hh_l1_reverse, after any prefix such as "encoder.lstm.".
+# A "/" is in the names of what a checkpoint holds besides its model.
 RECURRENT = re.compile(
-    r"(?P<prefix>(?:.*\.)?)(?P<name>(?:weight|bias)_(?:ih|hh|hr|pi|pf|po|ln))"
+    r"(?P<prefix>(?:[^/]*\.)?)(?P<name>(?:weight|bias)_(?:ih|hh|hr|pi|pf|po|ln))"
     r"(?P<place>_l(?P<layer>\d+)(?P<reverse>_reverse)?)?"
 )
 KINDS = {1: (RNN, RNNCell), 3: (GRU, GRUCell), 4: (LSTM, LSTMCell)}  # by gates
