@@ -28,7 +28,9 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
     from microrecur.data.tasks import parity as parity
     from microrecur.data.tasks import recall_first_bit as recall_first_bit
     from microrecur.data.tasks import temporal_order as temporal_order
+    from microrecur.drawing.difference import draw_difference as draw_difference
     from microrecur.drawing.draw import draw as draw
+    from microrecur.drawing.side_by_side import draw_side_by_side as draw_side_by_side
     from microrecur.drawing.stepper import step as step
     from microrecur.engine.calculus import grad as grad
     from microrecur.engine.calculus import hessian as hessian
@@ -187,7 +189,9 @@ _ROOM_OF_NAMES = {
     "flows.contributions": "contributions truncate",
     "graphs.graph": "graph",
     "graphs.latex": "latex Latex",
+    "drawing.difference": "draw_difference",
     "drawing.draw": "draw",
+    "drawing.side_by_side": "draw_side_by_side",
     "drawing.stepper": "step",
     "plots": "plot_by_step plot_ceiling plot_cells plot_gates plot_ledger plot_routes",
     "data.series": "Series sunspots read_series windows Standardiser",

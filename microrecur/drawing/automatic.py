@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
@@ -14,6 +15,7 @@ from microrecur.drawing.wish import Wish
 if TYPE_CHECKING:
     from microrecur.graphs.graph import Edge, Graph, Node
 
+GRADIENT = "∂"  # begins the scope of what a gradient is computed by
 _KINDS = {
     "state": "state",
     "input": "input",
@@ -32,6 +34,7 @@ def draw_any(graph: Graph, wish: Wish) -> Scene:
     groups = dict.fromkeys(node.group for node in scene.nodes if node.group is not None)
     scene.panels = [Panel(group, (0.0, 0.0), (0.0, 0.0), group, level=1) for group in groups]
     scene.edges = [_arrow(graph, edge, names, track, wish.shares) for edge in graph.edges]
+    scene.edges = [_beside(graph, edge) for edge in scene.edges]
     kinds = {edge.kind for edge in scene.edges} | {node.kind for node in scene.nodes}
     scene.legend = tuple(kind for kind in LEGEND if kind in kinds)
     return scene
@@ -68,6 +71,9 @@ def _kind(node: Node) -> str:
 
 
 def _is_sign(node: Node) -> bool:
+    """Whether its symbol is all there is to tell; of a gradient's parts the numbers are."""
+    if node.layer[:1] == (GRADIENT,):
+        return False
     return not node.name and node.op in ("mul", "add", "sub") and _kind(node) in ("product", "plus")
 
 
@@ -116,6 +122,12 @@ def _arrow(
         on_path=on_path,
         id=(edge.source, edge.target),
     )
+
+
+def _beside(graph: Graph, edge: SceneEdge) -> SceneEdge:
+    """A gradient's own computation runs from right to left, below the steps it belongs to."""
+    source, target = (graph.find(id).layer[:1] == (GRADIENT,) for id in edge.id or ())
+    return replace(edge, back=True) if source else replace(edge, aside=target)
 
 
 def _share_arrow(edge: Edge, shares: Shares) -> SceneEdge:

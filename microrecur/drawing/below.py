@@ -44,7 +44,10 @@ def add_below(scene: Scene, sheet: Sheet, caption: str) -> None:
     (left, low), (right, _) = extent(scene)
     if sheet.track is not None:
         low = _add_strip(scene, sheet, sheet.track, left, right, low)
-    _add_legend(scene, sheet, left, right, low - 26.0, caption)
+    symbols = {
+        sheet.graph.find(node.id).symbol for node in scene.nodes if node.id in sheet.cell.parts
+    }
+    add_legend(scene, symbols, left, right, low - 26.0, caption)
 
 
 # ---------------------------------------------------------------- legend
@@ -61,13 +64,11 @@ def legend_entries(kinds: Iterable[str], symbols: Iterable[str]) -> list[tuple[s
     ]
 
 
-def _add_legend(
-    scene: Scene, sheet: Sheet, left: float, right: float, row: float, caption: str
+def add_legend(
+    scene: Scene, symbols: Iterable[str], left: float, right: float, row: float, caption: str
 ) -> None:
+    """Add what the colours stand for, and the caption, from `row` down."""
     kinds = {edge.kind for edge in scene.edges} | {node.kind for node in scene.nodes}
-    symbols = {
-        sheet.graph.find(node.id).symbol for node in scene.nodes if node.id in sheet.cell.parts
-    }
     x = left + 6.0
     for kind, text in legend_entries(kinds, symbols):
         wide = text_width(text, SMALL_TEXT)

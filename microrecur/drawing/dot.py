@@ -316,7 +316,13 @@ def _write_automatic_edge(
         attributes["label"] = "\\n".join(lines + [" "] * (edge.width > 3))
         attributes["fontcolor"] = palette.look(edge.labels[0].kind).small
         attributes["fontsize"] = decimal(edge.labels[0].size)
-    digraph.edge(names[edge.source], names[edge.target], id=name, **attributes)
+    ends = [names[edge.source], names[edge.target]]
+    if edge.aside:
+        attributes["constraint"] = "false"
+    if edge.back:
+        ends.reverse()
+        attributes["dir"] = "back"
+    digraph.edge(*ends, id=name, **attributes)
 
 
 # ---------------------------------------------------------------- attributes of both

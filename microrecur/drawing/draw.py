@@ -115,9 +115,17 @@ def draw(
         called = labels.Names().node(view.find(view.id_of(view.roots[-1])))
         caption = " · ".join(filter(None, (caption, f"∇ : ∂{called}/∂ of the node it stands in")))
     wish = Wish(
-        chosen, shared, title, caption, _about(view, chosen, path), steps, fold, names, theme,
-        _direction(rankdir),
-    )  # fmt: skip
+        path=chosen,
+        shares=shared,
+        title=title,
+        caption=caption,
+        about=_about(view, chosen, path),
+        steps=steps,
+        fold=fold,
+        names=names,
+        theme=theme,
+        rankdir=_direction(rankdir),
+    )
     scene = lay_out(view, wish)
     if not routes:
         names = replace(names, symbolic=view.steps[-1] if len(view.steps) == 1 else None)

@@ -14,15 +14,18 @@ from microrecur.drawing.dot_lines import border
 from microrecur.drawing.folds import state_shape
 from microrecur.drawing.overlaps import landing
 from microrecur.drawing.placing import Request
-from microrecur.drawing.scene import Point, SceneEdge, SceneNode
+from microrecur.drawing.scene import Point, SceneEdge, SceneNode, Text
 from microrecur.drawing.shares import percent
 from microrecur.drawing.sheet import BOX, TAIL_GAP, Line, Sheet
+from microrecur.drawing.style import SMALL_TEXT
 from microrecur.drawing.track import line_width, share_width
 from microrecur.drawing.trunks import add_trunks
 
 if TYPE_CHECKING:
     from microrecur.graphs.graph import Edge
 
+MARKS = ("missing", "extra")  # kinds of edges that only one of two graphs has
+_MARKED = 3.2  # width of those
 _LEAST_SHARE, _MUST_SHOW = 0.0005, 0.05  # of the gradient: printed at all; printed in any case
 _THIN, _CONVEYOR, _FINE = 1.6, 4.4, 1.1  # widths: of a cell, of its conveyor, beside a chosen path
 
@@ -39,6 +42,9 @@ def add_lines(sheet: Sheet) -> None:
             _add_tail_line(sheet, edge)
     for key in [key for key in sheet.nodes if key.endswith(BOX)]:
         _add_box_line(sheet, key)
+    for ends, mark in sheet.marks.items():
+        if mark == "extra" and all(id in sheet.nodes for id in ends):
+            _add_extra(sheet, *ends)
     add_trunks(sheet)
     # Of lines that share a bus the longer lies below, so that each leg keeps its colour to its dot.
     sheet.lines.sort(key=lambda line: (line.rank, -_span(line.edge.points or ())))
@@ -143,6 +149,30 @@ def _add_box_line(sheet: Sheet, key: str) -> None:
     sheet.lines.append(Line(edge, request if wanted else None, 3 if on_path else 2))
 
 
+def _add_extra(sheet: Sheet, source: str, target: str) -> None:
+    """An arrow of another graph, straight between the shapes of this one."""
+    start, end = sheet.box(source), sheet.nodes[target]
+    points = _course(start, end, Route(), on_path=False)
+    edge = SceneEdge(start.key, end.key, "extra", points=points, width=_MARKED, id=(source, target))
+    word = Text("extra", "extra", SMALL_TEXT)
+    sheet.lines.append(Line(edge, Request(((word,),), tuple(pairwise(points))), 3))
+
+
+def _singled_out(line: Line, mark: str) -> Line:
+    """A line in the colour of its mark, which also stands in words beside it."""
+    word = (Text(mark, mark, SMALL_TEXT),)
+    options: tuple[tuple[Text, ...], ...] = (word,)
+    segments = tuple(pairwise(line.edge.points or ()))
+    home = None
+    if line.request is not None:
+        segments, home = line.request.segments, line.request.home
+        told = line.request.wrappings
+        coloured = [tuple(replace(text, kind=mark) for text in lines) for lines in told]
+        options = (*((*word, *lines) for lines in coloured), word)
+    edge = replace(line.edge, kind=mark, width=_MARKED)
+    return Line(edge, Request(options, segments, home=home), 3)
+
+
 def _from_box(sheet: Sheet, id: str) -> tuple[Edge, ...]:
     """The edges that leave a state from its box, not from the op in front of it."""
     return tuple(
@@ -193,7 +223,9 @@ def _draw(
     request = _request(sheet, edge, route, points, from_input, into_loss)
     if request is not None and route.home is not None:
         request = replace(request, home=_home(route.home, points[0], target))
-    sheet.lines.append(Line(scene_edge, request, rank))
+    line = Line(scene_edge, request, rank)
+    mark = sheet.marks.get((edge.source, edge.target))
+    sheet.lines.append(_singled_out(line, mark) if mark else line)
 
 
 def _home(home: Home, start: Point, target: SceneNode) -> Callable[[Point], Point]:

@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
+from microrecur.drawing.blueprint import Blueprint
 from microrecur.drawing.columns import LIMITS, blueprint, columns, shown_steps
 from microrecur.drawing.folds import fold_node, state_shape
-from microrecur.drawing.lines import add_lines
+from microrecur.drawing.lines import MARKS, add_lines
 from microrecur.drawing.overlaps import Box
 from microrecur.drawing.placing import Board, label_box
 from microrecur.drawing.roles import Cell
@@ -31,12 +32,18 @@ _LOSS = (56.0, 42.0)
 
 def draw_known(graph: Graph, cell: Cell, wish: Wish) -> tuple[Scene, Sheet]:
     """Lay out a known cell; the sheet tells what stands where, for what is added below."""
-    single = len(cell.steps) == 1
-    names = replace(wish.names, symbolic=cell.steps[-1] if single else None)
-    plan = blueprint(cell, single, _written_width(graph, cell, names))
+    names = replace(wish.names, symbolic=cell.steps[-1] if len(cell.steps) == 1 else None)
+    written = _written_width(graph, cell, names)
+    return draw_on(graph, cell, wish, blueprint(cell, len(cell.steps) == 1, written))
+
+
+def draw_on(graph: Graph, cell: Cell, wish: Wish, plan: Blueprint) -> tuple[Scene, Sheet]:
+    """Lay out a known cell on a given grid."""
+    names = replace(wish.names, symbolic=cell.steps[-1] if len(cell.steps) == 1 else None)
     track = Track.along(wish.path) if wish.path is not None and wish.shares is None else None
     shown = shown_steps(cell.steps, LIMITS[cell.kind, cell.level], wish.steps, wish.fold)
-    sheet = Sheet(graph, cell, plan, columns(cell, plan, shown), names, track, wish.shares)
+    sheet = Sheet(graph, cell, plan, columns(cell, plan, shown), names, track)
+    sheet.shares, sheet.marks = wish.shares, wish.marks
     _add_nodes(sheet)
     _add_tail(sheet)
     _add_panels(sheet)
@@ -172,7 +179,8 @@ def _by_importance(lines: list[Line]) -> list[int]:
         right = line.edge.points[-1][0] if line.edge.points else 0.0
         optional = request is None or request.optional
         homeless = request is None or request.home is None
-        return (not line.edge.on_path, homeless, optional, round(room), right)
+        chosen = line.edge.on_path or line.edge.kind in MARKS
+        return (not chosen, homeless, optional, round(room), right)
 
     return sorted(range(len(lines)), key=key)
 

@@ -59,6 +59,8 @@ class SceneEdge:
     width: float = 1.4
     arrow: bool = True
     on_path: bool = False
+    back: bool = False  # automatic layout: runs against the direction, as a gradient does
+    aside: bool = False  # automatic layout: joins two parts without pulling them apart
     id: tuple[str, str] | None = None  # (source id, target id) in the graph
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ class Sheet:
     names: labels.Names
     track: Track | None
     shares: Shares | None = None
+    marks: Mapping[tuple[str, str], str] = field(default_factory=dict)
     nodes: dict[str, SceneNode] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)

@@ -90,6 +90,9 @@ _FORMS: dict[str, dict[str, object]] = {
     "plus": {"shape": "circle"},
     "loss": {"rounded": False},
     "folded": {"shape": "folded", "dashed": True},
+    "ghost": {"dashed": True, "pen": 1.0},
+    "missing": {"dashed": True, "pen": 2.2},
+    "extra": {"pen": 2.2},
     "bar": {"rounded": False, "pen": 0.0},
     "bar pale": {"rounded": False, "pen": 0.0},
 }
@@ -113,6 +116,9 @@ _LIGHT = {
     "bar":          ("#E69F00", "#E69F00", "#111111", "#E69F00", "#111111"),
     "bar pale":     ("#F3D296", "#F3D296", "#111111", "#F3D296", "#111111"),
     "warning":      ("#FFE3E3", "#C00000", "#111111", "#C00000", "#A00000"),
+    "missing":      ("#FFE3E3", "#C00000", "#111111", "#C00000", "#A00000"),
+    "extra":        ("#FFF0D0", "#D98E00", "#111111", "#D98E00", "#7A5000"),
+    "ghost":        ("#FFFFFF", "#CFCFCF", "#6E6E6E", "#D8D8D8", "#6E6E6E"),
 }
 _DARK = {
     #                 fill       line       text       edge       small text
@@ -132,6 +138,9 @@ _DARK = {
     "bar":          ("#E69F00", "#E69F00", "#F4F6FA", "#E69F00", "#F4F6FA"),
     "bar pale":     ("#7A5A14", "#7A5A14", "#F4F6FA", "#7A5A14", "#F4F6FA"),
     "warning":      ("#561616", "#FF7A7A", "#F4F6FA", "#FF7A7A", "#FF9C9C"),
+    "missing":      ("#561616", "#FF7A7A", "#F4F6FA", "#FF7A7A", "#FF9C9C"),
+    "extra":        ("#4D3705", "#FFB938", "#F4F6FA", "#FFB938", "#FFCB6B"),
+    "ghost":        ("#16181D", "#3A3F49", "#9AA0AA", "#3A3F49", "#9AA0AA"),
 }
 # fmt: on
 

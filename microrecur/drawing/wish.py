@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ class Wish:
         What the path is compared with: net, gross, its share.
     steps, fold
         Which steps are drawn (`columns.shown_steps`).
+    marks
+        Edges to single out, (source, target) → "missing" or "extra"; extra ones are drawn too.
     names
         What is told in nodes and beside lines.
     theme, rankdir
@@ -41,6 +44,7 @@ class Wish:
     about: str = ""
     steps: str | int | slice = "auto"
     fold: bool = True
+    marks: Mapping[tuple[str, str], str] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
     theme: str = "light"
     rankdir: str = "LR"

@@ -1,0 +1,174 @@
+"""Two graphs compared, cells side by side, a gradient's own graph beside its forward steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import microrecur as mr
+from microrecur.drawing.export import smallest_text_px
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("fontTools")
+
+from .collisions import collisions, overflows, touches
+
+START = {"h": 0.35, "c": 0.8}
+
+
+def states(cell: Any, steps: int = 1) -> list[Any]:
+    start = tuple(mr.tensor(START[name]) for name in cell.states)
+    return mr.unroll(cell, [0.9, -0.5, 0.7][:steps], start if len(start) > 1 else start[0])
+
+
+def lstm(**options: Any) -> Any:
+    return mr.LSTMCell(1, 1, seed=1, **options)
+
+
+def marked(drawing: Any, kind: str) -> set[tuple[str, str]]:
+    return {edge.id for edge in drawing.scene.edges if edge.kind == kind and edge.id}
+
+
+# ---------------------------------------------------------------- differences
+
+
+def test_the_same_graph_twice_has_no_difference() -> None:
+    drawing = mr.draw_difference(states(lstm()), states(lstm()))
+    assert str(drawing) == "the two graphs have the same nodes and edges"
+    assert marked(drawing, "missing") == marked(drawing, "extra") == set()
+
+
+@pytest.mark.parametrize("level", ["op", "gate"])
+def test_edges_the_second_lacks_are_red_and_say_so(level: str) -> None:
+    drawing = mr.draw_difference(states(lstm(peephole=True)), states(lstm()), level=level)
+    gate = "z_" if level == "op" else ""
+    expected = {("t0.c", f"t1.{gate}f"), ("t0.c", f"t1.{gate}i"), ("t1.c", f"t1.{gate}o")}
+    assert marked(drawing, "missing") == expected
+    assert marked(drawing, "extra") == set()
+    for edge in drawing.scene.edges:
+        if edge.kind == "missing":
+            assert edge.labels[0].text == "missing"  # colour is never the only sign
+    assert str(drawing).startswith("3 missing edges\nmissing: c₀ → ")
+    assert drawing.scene.pinned
+
+
+@pytest.mark.parametrize("level", ["op", "gate"])
+def test_edges_the_second_adds_are_drawn_amber(level: str) -> None:
+    drawing = mr.draw_difference(states(lstm()), states(lstm(peephole=True)), level=level)
+    assert len(marked(drawing, "extra")) == 3
+    assert {e.labels[0].text for e in drawing.scene.edges if e.kind == "extra"} == {"extra"}
+    assert "3 extra edges" in drawing.scene.description
+    assert drawing.scene.pinned
+
+
+def test_new_nodes_are_laid_out_with_the_old_ones() -> None:
+    a, b = mr.tensor(0.5, name="a"), mr.tensor(2.0, name="b")
+    drawing = mr.draw_difference((a * b).named("y"), (a * b + mr.tanh(a).named("s")).named("y"))
+    kinds = {node.id: node.kind for node in drawing.scene.nodes}
+    assert kinds["s"] == "extra"
+    assert marked(drawing, "extra") >= {("a", "s"), ("s", "y")}
+    assert "<svg" in drawing.svg()
+
+
+def test_a_lost_node_is_marked() -> None:
+    a, b = mr.tensor(0.5, name="a"), mr.tensor(2.0, name="b")
+    drawing = mr.draw_difference((mr.tanh(a).named("s") * b).named("y"), (a * b).named("y"))
+    kinds = {node.id: node.kind for node in drawing.scene.nodes}
+    assert kinds["s"] == "missing"
+    assert marked(drawing, "missing") == {("a", "s"), ("s", "y")}
+    assert marked(drawing, "extra") == {("a", "y")}
+
+
+def test_an_edge_there_twice_and_once_is_missing_once() -> None:
+    a = mr.tensor(0.5, name="a")
+    drawing = mr.draw_difference((a * a).named("y"), mr.tanh(a).named("y"))
+    assert str(drawing).startswith("1 missing edge\n")
+
+
+def test_a_backward_pass_that_lacks_a_path() -> None:
+    whole, h0 = _loss(detached=False)
+    lacking, k0 = _loss(detached=True)
+    drawing = mr.draw_difference(mr.grad(whole, [h0])[0], mr.grad(lacking, [k0])[0])
+    assert drawing.scene.nodes
+    assert "missing" in str(drawing)
+
+
+def _loss(detached: bool) -> tuple[mr.Tensor, mr.Tensor]:
+    cell = mr.RNNCell(1, 1, seed=2)
+    h0 = mr.tensor(0.3, requires_grad=True)
+    first, second = mr.unroll(cell, [0.9, -0.4], h0)
+    total = second if detached else second + 0.5 * first
+    return (total * total).named("L"), h0
+
+
+# ---------------------------------------------------------------- side by side
+
+
+def three() -> list[Any]:
+    return [
+        states(mr.RNNCell(1, 1, seed=2)),
+        states(lstm()),
+        states(mr.GRUCell(1, 1, seed=3)),
+    ]
+
+
+def test_three_cells_stand_side_by_side_legibly() -> None:
+    drawing = mr.draw_side_by_side(*three())
+    assert [panel.label for panel in drawing.scene.panels] == ["RNN", "LSTM", "GRU (reset after)"]
+    assert smallest_text_px(drawing.svg(), 1100) >= 9.0
+    assert collisions(drawing.scene) == []
+    assert touches(drawing.scene) == []
+    assert overflows(drawing.scene) == []
+
+
+def test_what_a_cell_lacks_is_a_ghost_where_the_others_have_it() -> None:
+    scene = mr.draw_side_by_side(*three()).scene
+    ghosts = {
+        (node.key.split(":")[0], node.lines[-1]) for node in scene.nodes if node.kind == "ghost"
+    }
+    assert ghosts == {
+        *(("0", words) for words in ("keep", "write", "reset", "let out", "⊙", "+", "memory")),
+        ("1", "reset"),
+        ("2", "write"),
+        ("2", "let out"),
+    }
+    gates = {node.center[1] for node in scene.nodes if node.center and "σ" in node.lines}
+    assert len(gates) == 1  # ghosts stand in the row of the gates
+
+
+def test_one_cell_alone_has_no_ghosts() -> None:
+    scene = mr.draw_side_by_side(mr.LSTMCell(1, 1, seed=0)).scene
+    assert not [node for node in scene.nodes if node.kind == "ghost"]
+
+
+def test_reset_before_is_called_so() -> None:
+    scene = mr.draw_side_by_side(mr.GRUCell(1, 1, seed=0, reset_after=False)).scene
+    assert scene.panels[0].label == "GRU (reset before)"
+
+
+@pytest.mark.parametrize("cells", [[], [lstm(peephole=True)]])
+def test_other_cells_are_refused(cells: list[Any]) -> None:
+    with pytest.raises(ValueError, match="draw_side_by_side"):
+        mr.draw_side_by_side(*cells)
+    with pytest.raises(ValueError, match="one step"):
+        mr.draw_side_by_side(states(lstm(), 2))
+
+
+# ---------------------------------------------------------------- a gradient's own graph
+
+
+def test_a_gradient_is_filed_beside_its_forward_steps() -> None:
+    loss, h0 = _loss(detached=False)
+    drawing = mr.draw(mr.grad(loss, [h0])[0])
+    groups = {node.group for node in drawing.scene.nodes}
+    assert {"t = 1", "t = 2", "∂ · t = 1", "∂ · t = 2"} <= groups
+    backward = [e for e in drawing.scene.edges if e.back]
+    assert backward
+    assert all(e.id and e.id[0].startswith("∂.") for e in backward)
+    assert all(e.aside for e in drawing.scene.edges if e.id and _crosses(e.id))
+    assert "<svg" in drawing.svg()
+
+
+def _crosses(ends: tuple[str, str]) -> bool:
+    return not ends[0].startswith("∂.") and ends[1].startswith("∂.")
