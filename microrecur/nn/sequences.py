@@ -62,8 +62,11 @@ class Sequences:
                 f"{input_size} (input_size={input_size})"
             )
 
-    def _ends(self, lengths: ArrayLike | None) -> list[np.ndarray | None]:
-        """Per position the sequences that are over, (N, 1) of bool; None where none is."""
+    def _ends(self, lengths: ArrayLike | None) -> list[Tensor | None]:
+        """Per position the sequences that are over, (N, 1) of bool; None where none is.
+
+        Made once, outside any step: constants of the computation, not inputs of its steps.
+        """
         if lengths is None:
             return [None] * self.length
         ends = np.asarray(lengths.data if isinstance(lengths, Tensor) else lengths)
@@ -85,7 +88,7 @@ class Sequences:
                 f"positions of x {self.x.shape}"
             )
         masks = (ends <= t for t in range(self.length))
-        return [mask[:, np.newaxis] if mask.any() else None for mask in masks]
+        return [tensor(mask[:, np.newaxis]) if mask.any() else None for mask in masks]
 
     def steps(self, begun: int) -> list[Tensor]:
         """Return x position by position, filed under "t=" and named x.
@@ -97,14 +100,16 @@ class Sequences:
         for t in range(self.length):
             at: Any = (slice(None), t) if self.time_axis else t
             with scope(f"{STEP}{begun + t + 1}"):
-                x = self.x[at] if isinstance(self.x, Tensor) else tensor(self.x[at])
-                xs.append(self.zero_where_over(t, x).named("x"))
+                x = self.zero_where_over(t, self.x[at])
+                xs.append((x if isinstance(x, Tensor) else tensor(x)).named("x"))
         return xs
 
-    def zero_where_over(self, t: int, value: Tensor) -> Tensor:
-        """Return the value where the sequence goes on at position t, 0 where it is over."""
-        over = self._over[t]
-        return value if over is None else ops.where(over, 0.0, value)
+    def zero_where_over(self, t: int, value: Any) -> Any:
+        """Return an array or tensor where the sequence goes on at position t, 0 where it is over."""
+        over, zero = self._over[t], np.zeros((), value.dtype)
+        if over is None:
+            return value
+        return ops.where(over if isinstance(value, Tensor) else over.data, zero, value)
 
     def held_where_over(
         self, t: int, new: Sequence[Tensor], old: Sequence[Tensor], letters: Sequence[str]

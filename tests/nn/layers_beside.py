@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import microrecur as mr
@@ -114,3 +115,27 @@ def theirs(torch, layer, given, lengths):
         outputs = [output, *state]
     weigh(outputs, lambda a, like: torch.tensor(a, dtype=like.dtype)).backward()
     return collected(outputs, leaves, layer, lambda v: v.detach().numpy(), lambda g: g.numpy())
+
+
+# -- every kind of layer, also those torch lacks
+
+
+def first(state):
+    return state[0] if isinstance(state, tuple) else state
+
+
+def states_of(answer):
+    return answer[1] if isinstance(answer[1], tuple) else (answer[1],)
+
+
+LAYERS = {
+    "RNN": (mr.RNN, {}),
+    "LSTM": (mr.LSTM, {}),
+    "LSTM peephole": (mr.LSTM, {"peephole": True}),
+    "LSTM layer-norm": (mr.LSTM, {"layer_norm": True, "peephole": True, "proj_size": 2}),
+    "GRU": (mr.GRU, {}),
+    "GRU reset before": (mr.GRU, {"reset_after": False}),
+    "GRU layer-norm": (mr.GRU, {"layer_norm": True}),
+    "RNN layer-norm": (mr.RNN, {"layer_norm": True, "nonlinearity": "sigmoid"}),
+}
+every_layer = pytest.mark.parametrize(("make", "options"), LAYERS.values(), ids=LAYERS)
