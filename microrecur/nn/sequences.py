@@ -105,7 +105,7 @@ class Sequences:
         return xs
 
     def zero_where_over(self, t: int, value: Any) -> Any:
-        """Return an array or tensor where the sequence goes on at position t, 0 where it is over."""
+        """Return the array or tensor where its sequence goes on at t, 0 where it is over."""
         over, zero = self._over[t], np.zeros((), value.dtype)
         if over is None:
             return value
