@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from microrecur.drawing import gru_layout, lstm_layout, rnn_layout
@@ -41,6 +41,10 @@ class Columns:
     origins: dict[int, float]  # step -> left edge; the initial states' step too
     shown: tuple[int, ...]
     folds: tuple[Fold, ...]
+    _hidden: dict[int, Fold] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._hidden.update((step, fold) for fold in self.folds for step in fold.steps)
 
     def shows(self, step: int) -> bool:
         """Whether a step has its own place."""
@@ -48,7 +52,7 @@ class Columns:
 
     def fold_of(self, step: int) -> Fold:
         """The run that hides a step."""
-        return next(fold for fold in self.folds if step in fold.steps)
+        return self._hidden[step]
 
 
 def shown_steps(

@@ -74,10 +74,13 @@ def _routable(graph: Graph, cell: Cell) -> bool:
     plan = blueprint(cell, len(cell.steps) == 1, 120.0)
     if any(part not in plan.places for step, part in cell.parts.values() if step in cell.steps):
         return False
-    joined = (
-        edge for edge in graph.edges if edge.source in cell.parts and edge.target in cell.parts
-    )
-    return all(cell.route(edge) in plan.routes for edge in joined)
+    parts = cell.parts
+    joined = {
+        (parts[e.target][0] - parts[e.source][0], parts[e.source][1], parts[e.target][1])
+        for e in graph.edges
+        if e.source in parts and e.target in parts
+    }
+    return all((source + "-" * back, target) in plan.routes for back, source, target in joined)
 
 
 def _title(graph: Graph, cell: Cell | None) -> str:

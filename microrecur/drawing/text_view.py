@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
@@ -51,18 +52,40 @@ def _path_text(graph: Graph, path: Path, names: labels.Names) -> str:
 
 
 def _graph_text(graph: Graph, names: labels.Names) -> str:
-    lines: list[str] = []
-    step: object = object()
     by_step = sorted(graph.nodes, key=lambda n: (n.step is None and n.op is not None, n.step or 0))
-    rows: list[tuple[str, ...]] = []
-    for node in by_step:
-        if node.step != step:
-            lines += _aligned(rows)
-            rows, step = [], node.step
-            if step is not None:
-                lines.append(f"step {names.step(node.step)}")
-        rows += _node_rows(graph, node, names)
-    return "\n".join(_shortened(lines + _aligned(rows)))
+    blocks = [list(block) for _, block in groupby(by_step, lambda node: node.step)]
+    heights = [_height(graph, block) for block in blocks]
+    told = {
+        k: None for k in (*_first(heights), *(len(blocks) - 1 - k for k in _first(heights[::-1])))
+    }
+    lines: list[str] = []
+    for k, block in enumerate(blocks):
+        if k in told:
+            lines += _block_lines(graph, block, names)
+        else:  # in the middle of what is left out anyway
+            lines += [""] * heights[k]
+    return "\n".join(_shortened(lines))
+
+
+def _height(graph: Graph, block: Sequence[Node]) -> int:
+    """How many lines a step takes."""
+    return (block[0].step is not None) + sum(max(1, len(graph.into(n.id))) for n in block)
+
+
+def _first(heights: Sequence[int]) -> Iterator[int]:
+    """The blocks that the first lines of a shortened text come from."""
+    total = 0
+    for k, height in enumerate(heights):
+        if total >= _LONGEST:
+            return
+        yield k
+        total += height
+
+
+def _block_lines(graph: Graph, block: Sequence[Node], names: labels.Names) -> list[str]:
+    step = block[0].step
+    head = [f"step {names.step(step)}"] if step is not None else []
+    return head + _aligned([row for node in block for row in _node_rows(graph, node, names)])
 
 
 def _node_rows(graph: Graph, node: Node, names: labels.Names) -> list[tuple[str, ...]]:

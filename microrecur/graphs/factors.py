@@ -65,11 +65,11 @@ class Factor:
             return xs[1 - k]
         return np.ones(())
 
-    @property
+    @cached_property
     def number(self) -> float | None:
         """The derivative when both ends are one number, with its sign; None otherwise."""
         one = self.node.size == 1 and self.node.inputs[self.position].size == 1
-        return float(self.value.reshape(-1)[0]) if one and self.value.size == 1 else None
+        return float(self.value.item()) if one and self.value.size == 1 else None
 
     @cached_property
     def norm(self) -> float:
@@ -77,6 +77,8 @@ class Factor:
         node, source = self.node, self.node.inputs[self.position]
         if node.op is not None and node.op.name == "matmul":
             return _norm_of(node.inputs[1 - self.position])
+        if self.number is not None:
+            return abs(self.number)
         if isinstance(node.op, Elementwise):
             top = float(np.max(np.abs(self.value), initial=0.0))
             return top * math.sqrt(

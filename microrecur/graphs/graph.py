@@ -9,10 +9,10 @@ from functools import cached_property
 from typing import Any
 
 from microrecur.engine.errors import UnknownNode
-from microrecur.engine.tensor import Tensor, ancestry, by_step, step_of
+from microrecur.engine.tensor import Tensor, ancestry, step_of
 from microrecur.graphs import ranges
 from microrecur.graphs.factors import Factor, Reader
-from microrecur.graphs.roles import Roles
+from microrecur.graphs.roles import Roles, place
 
 LEVELS = ("step", "gate", "op", "all")
 
@@ -102,25 +102,58 @@ class Edge:
     norm: float
 
 
+class _Chain(Edge):
+    """An edge of one path: its numbers are worked out when someone looks."""
+
+    def __init__(self, source: str, target: str, chain: tuple[Factor, ...]) -> None:
+        self.__dict__.update(source=source, target=target, factors=_plain(chain), paths=1)
+        self.__dict__["_chain"] = chain
+
+    @cached_property
+    def value(self) -> float | None:
+        return _Bundle(1, self.__dict__["_chain"]).numbers()[0]
+
+    @cached_property
+    def norm(self) -> float:
+        return _Bundle(1, self.__dict__["_chain"]).numbers()[1]
+
+
 @dataclass(slots=True)
 class _Bundle:
-    """All the folded paths from one kept node, so far."""
+    """All the folded paths from one kept node, so far.
+
+    A picture of a thousand steps reads the numbers of a few: those of a single path wait in its
+    factors; only where paths meet are they added up.
+    """
 
     paths: int
     factors: tuple[Factor, ...]
-    value: float | None
-    norm: float
+    sum: tuple[float | None, float] | None = None  # value and norm of several paths
 
     def then(self, factor: Factor) -> _Bundle:
-        number = factor.number
-        value = None if self.value is None or number is None else self.value * number
-        factors = (*self.factors, factor) if self.paths == 1 else ()
-        return _Bundle(self.paths, factors, value, self.norm * factor.norm)
+        if self.sum is None:
+            return _Bundle(1, (*self.factors, factor))
+        return _Bundle(self.paths, (), _times(self.sum, factor))
 
     def beside(self, other: _Bundle) -> _Bundle:
-        known = self.value is not None and other.value is not None
-        value = self.value + other.value if known else None  # type: ignore[operator]
-        return _Bundle(self.paths + other.paths, (), value, self.norm + other.norm)
+        (value, norm), (value2, norm2) = self.numbers(), other.numbers()
+        known = None if value is None or value2 is None else value + value2
+        return _Bundle(self.paths + other.paths, (), (known, norm + norm2))
+
+    def numbers(self) -> tuple[float | None, float]:
+        """The value, if all is one number, and the norm."""
+        if self.sum is not None:
+            return self.sum
+        found: tuple[float | None, float] = (1.0, 1.0)
+        for factor in self.factors:
+            found = _times(found, factor)
+        return found
+
+
+def _times(numbers: tuple[float | None, float], factor: Factor) -> tuple[float | None, float]:
+    value, number = numbers[0], factor.number
+    known = None if value is None or number is None else value * number
+    return known, numbers[1] * factor.norm
 
 
 class Graph:
@@ -245,7 +278,7 @@ class _Records:
         self.by_tensor = {node.tensor: node for node in self.nodes}
 
     def _node(self, tensor: Tensor, id: str) -> Node:
-        layer, t, inner = by_step(tensor.scope)
+        layer, t, inner = place(tensor.scope)
         return Node(id, tensor, self.roles.of(tensor), t, inner[-1] if inner else None, layer)
 
     @cached_property
@@ -276,7 +309,7 @@ class _Records:
                     continue
                 factor = self.reader.factor(node, k)
                 if source in keep:
-                    straight.append((source, _Bundle(1, (), 1.0, 1.0).then(factor)))
+                    straight.append((source, _Bundle(1, (factor,))))
                     continue
                 for origin, bundle in inside[source].items():
                     longer = bundle.then(factor)
@@ -297,10 +330,11 @@ class _Records:
     ) -> Iterable[Edge]:
         target = self.by_tensor[node].id
         for source, bundle in [*straight, *folded.items()]:
-            factors = _plain(bundle.factors)
-            yield Edge(
-                self.by_tensor[source].id, target, factors, bundle.paths, bundle.value, bundle.norm
-            )
+            id = self.by_tensor[source].id
+            if bundle.sum is None:
+                yield _Chain(id, target, bundle.factors)
+            else:
+                yield Edge(id, target, (), bundle.paths, *bundle.sum)
 
 
 def _plain(factors: tuple[Factor, ...]) -> tuple[Factor, ...]:
@@ -325,7 +359,7 @@ def identify(tensors: Sequence[Tensor]) -> dict[Tensor, str]:
     taken: Counter[str] = Counter()
     ids: dict[Tensor, str] = {}
     for tensor in tensors:
-        layer, t, inner = by_step(tensor.scope)
+        layer, t, inner = place(tensor.scope)
         head = [*layer, f"t{t}"] if t is not None else list(layer)
         if tensor.name is not None:
             stem = ".".join([*head, tensor.name])

@@ -7,6 +7,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from microrecur.engine.tensor import Tensor, by_step
 from microrecur.graphs.ranges import is_number_of_the_formula
@@ -14,12 +15,18 @@ from microrecur.graphs.ranges import is_number_of_the_formula
 SLOPES = ("gate slope", "squash slope")
 
 
+@lru_cache(maxsize=1 << 15)
+def place(scope: tuple[str, ...]) -> tuple[tuple[str, ...], int | None, tuple[str, ...]]:
+    """Layer, t and the names inside the step of a scope: the records of one gate share it."""
+    return by_step(scope)
+
+
 class Roles:
     """The roles of all records of one graph, and which of them each level shows."""
 
     def __init__(self, tensors: Sequence[Tensor], roots: Sequence[Tensor]) -> None:
         self._roots = set(roots)
-        self._place = {t: by_step(t.scope) for t in tensors}
+        self._place = {t: place(t.scope) for t in tensors}
         self._recurrent = any(t.op is not None and self._place[t][1] is not None for t in tensors)
         self._parameters = self._find_parameters(tensors)
         self._states = self._find_states(tensors)
