@@ -63,6 +63,10 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
+    def __reduce__(self) -> Any:
+        # Rules are closures: a card of the table is found again by its name, another cannot be.
+        return _card_called, (self.name,)
+
     def __call__(self, *operands: Any, **static: Any) -> Any:
         """Compute on arrays, or compute and record when an operand is a tensor."""
         tensors = 0
@@ -203,6 +207,12 @@ class Selection(Primitive):
 
     def _weights(self, x: Any, static: dict[str, Any]) -> np.ndarray:
         return np.asarray(self.weights(x._data if isinstance(x, Tensor) else x, **static))
+
+
+def _card_called(name: str) -> Primitive:
+    from microrecur.engine.ops import TABLE
+
+    return TABLE[name]
 
 
 def _times(g: Any, partial: Any) -> Any:

@@ -679,3 +679,6 @@ class TestWhatAReaderTried:
         with pytest.raises(ValueError, match="bias_hh holds <U1, which are no real numbers"):
             cell.load_state_dict(words)
         assert all(np.array_equal(cell.state_dict()[name], before[name]) for name in before)
+
+    def test_a_card_is_pickled_by_its_name(self):
+        assert pickle.loads(pickle.dumps(mr.tanh)) is mr.tanh
