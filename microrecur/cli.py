@@ -1,4 +1,4 @@
-"""The command line: `microrecur demo`, `draw` and `flow`; `microrecur --help` teaches the rest."""
+"""The command line: `demo`, `draw`, `flow` and `audit`; `microrecur --help` teaches the rest."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ examples:
   microrecur draw lstm
   microrecur draw lstm --steps 4 --path h0 -o lstm_path.png
   microrecur flow lstm --steps 20 --csv lstm.csv
+  microrecur audit weights.safetensors --steps 100
 
-`microrecur demo --help`, `draw --help` and `flow --help` have more.
+`microrecur demo --help`, `draw --help`, `flow --help` and `audit --help` have more.
 """
 DEMO_EXAMPLES = """\
 examples:
@@ -57,6 +58,16 @@ examples:
     microrecur flow lstm --scale 10 --csv large.csv
   an RNN of σ: each step multiplies by at most ¼‖U‖
     microrecur flow rnn --nonlinearity sigmoid --steps 20 --hidden 1
+"""
+AUDIT_EXAMPLES = """\
+examples:
+  why does this LSTM not learn? its weights as torch or microrecur saved them
+    microrecur audit weights.safetensors
+  on the series it is meant for, 200 steps back
+    microrecur audit weights.safetensors --steps 200 --data series.csv --column close
+  one layer of several; a GRU of Keras that resets before its weights
+    microrecur audit model.pt --layer encoder.lstm --out encoder
+    microrecur audit gru.npz --reset-before
 """
 FAILED, STOPPED = 2, 130  # exit codes: what was asked cannot be done; Ctrl-C
 
@@ -126,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_draw(commands)
     _add_flow(commands)
+    _add_audit(commands)
     return parser
 
 
@@ -191,6 +203,27 @@ def _add_flow(commands: Any) -> None:
     flow.add_argument("--forget-bias", type=_number, metavar="B", help="lstm: b of the forget gate")
     _add_variants(flow)
     flow.add_argument("--csv", metavar="FILE", help="write norms and shares of every step")
+
+
+def _add_audit(commands: Any) -> None:
+    help = "say what a trained network does to gradients: routes, horizon, saturation, verdict"
+    audit = _add(commands, "audit", _audit, help, AUDIT_EXAMPLES)
+    audit.add_argument("file", metavar="FILE", help="a .safetensors, .npz, .pt or .pth file")
+    audit.add_argument("--layer", metavar="NAME", help="which, where the file has several")
+    audit.add_argument(
+        "--steps", type=_whole(1, 10_000), default=100, metavar="T", help="how many steps (100)"
+    )
+    audit.add_argument("--data", metavar="CSV", help="inputs, by row; noise where none are given")
+    audit.add_argument("--column", metavar="NAME", help="the column of the csv to read")
+    audit.add_argument("--as-is", action="store_true", help="do not scale the columns of the csv")
+    audit.add_argument("--seed", type=_whole(), default=0, metavar="N", help="of the noise (0)")
+    audit.add_argument(
+        "--reset-before", action="store_true", help="gru: reset h before its weights, not after"
+    )
+    audit.add_argument("--nonlinearity", choices=("tanh", "relu", "sigmoid"), help="rnn: φ (tanh)")
+    audit.add_argument(
+        "--out", default="audit", metavar="NAME", help="writes NAME.png and NAME.csv (audit)"
+    )
 
 
 def _add_variants(command: Any) -> None:
@@ -270,6 +303,31 @@ def _flow(options: argparse.Namespace) -> None:
     print(found.verdict(), found.through_time(), repr(table), sep="\n\n")
     if options.csv is not None:
         print(f"\nwrote {table.to_csv(options.csv)}: log₁₀ of norms, and shares, by step")
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from microrecur.audit import audit, load_layer, noise, read_inputs
+
+    told: dict[str, Any] = {"reset_after": False} if options.reset_before else {}
+    if options.nonlinearity is not None:
+        told["nonlinearity"] = options.nonlinearity
+    try:
+        layer = load_layer(options.file, options.layer, **told)
+        size = layer.input_size
+        if options.data is None:
+            xs, inputs = noise(options.steps, size, options.seed)
+        else:
+            xs, inputs = read_inputs(
+                options.data, options.steps, size, options.column, options.as_is
+            )
+        found = audit(layer, xs, inputs)
+    except (ValueError, ImportError, FloatingPointError) as error:
+        raise Refused(str(error).replace("prefix= is", "--layer is")) from error
+    except KeyError as error:  # weights that are missing
+        raise Refused(str(error.args[0])) from error
+    print(found)
+    picture, table = found.draw(f"{options.out}.png"), found.by_step().to_csv(f"{options.out}.csv")
+    print(f"\nwrote {picture} and {table}: log₁₀ of norms, and shares, by layer and step")
 
 
 def _open_forget_gate(options: argparse.Namespace, cell: Cell) -> None:

@@ -30,6 +30,7 @@ EXAMPLES = sorted(
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
+    microrecur.save_weights("weights.safetensors", microrecur.LSTM(1, 4, seed=0))
     return tmp_path
 
 
@@ -65,6 +66,7 @@ def test_the_examples_are_found():
         ("demo --help", cli.DEMO_EXAMPLES),
         ("draw -h", cli.DRAW_EXAMPLES),
         ("flow -h", cli.FLOW_EXAMPLES),
+        ("audit -h", cli.AUDIT_EXAMPLES),
     ],
 )
 def test_help_teaches_by_example(line, examples, capsys):

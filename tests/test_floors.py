@@ -16,7 +16,7 @@ FLOORS = (
     {"nn", "graphs", "compiler"},
     {"flows", "data", "interop"},
     {"train", "drawing", "plots"},
-    {"course", "demo", "__init__"},
+    {"course", "demo", "audit", "__init__"},
     {"cli"},
     {"__main__"},
 )

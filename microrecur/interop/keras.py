@@ -20,6 +20,7 @@ from microrecur.nn.recurrent import Recurrent
 KERAS_GATES = {1: "h", 3: "zrn", 4: "ifgo"}  # in our letters: Keras' h is n, its c is g
 TORCH_GATES = {1: "h", 3: "rzn", 4: "ifgo"}
 LAYERS: dict[int, type[Any]] = {1: RNN, 3: GRU, 4: LSTM}
+OPTIONS = {(1, "nonlinearity"), (3, "reset_after")}  # what weights do not tell, by gates
 ORDER = "kernel, recurrent_kernel, bias"
 
 
@@ -79,6 +80,12 @@ def load_keras(
         options["reset_after"] = _reset_after(directions[0], reset_after)
     elif reset_after is not None:
         raise ValueError("load_keras: reset_after belongs to a GRU, and these weights are none")
+    foreign = ", ".join(o for o in options if (gates, o) not in OPTIONS)
+    if foreign:
+        raise ValueError(
+            f"load_keras: {foreign} is no option here: by their shapes these are the weights of "
+            f"a {LAYERS[gates].__name__}"
+        )
     kernel, recurrent = directions[0][:2]
     layer = LAYERS[gates](
         kernel.shape[0],

@@ -24,6 +24,7 @@ RECURRENT = re.compile(
     r"(?P<place>_l(?P<layer>\d+)(?P<reverse>_reverse)?)?"
 )
 KINDS = {1: (RNN, RNNCell), 3: (GRU, GRUCell), 4: (LSTM, LSTMCell)}  # by gates
+UNTOLD = {1: {"nonlinearity"}, 3: {"reset_after"}, 4: set[str]()}  # options weights do not tell
 
 
 def load_torch(
@@ -105,6 +106,12 @@ def _made(weights: Weights, batch_first: bool, options: Mapping[str, Any]) -> Re
     end = "_l0" if layers else ""
     gates, sizes, told = _read_sizes(weights, end)
     layer_type, cell_type = KINDS[gates]
+    foreign = ", ".join(option for option in options if option not in UNTOLD[gates])
+    if foreign:
+        raise ValueError(
+            f"load_torch: {foreign} is no option here: by their shapes these are the weights of "
+            f"a {layer_type.__name__}"
+        )
     told = {**told, **options}
     made: Recurrent | Cell
     if layers:

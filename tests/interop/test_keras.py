@@ -144,6 +144,7 @@ def test_float32_stays():
             "reset_after=True, but the bias has shape (12,)",
         ),
         (weights(4, "one"), {"reset_after": True}, "reset_after belongs to a GRU"),
+        (weights(4, "one"), {"nonlinearity": "relu"}, "nonlinearity is no option here: by their"),
         (
             weights(4, "one") + weights(3, "one"),
             {},

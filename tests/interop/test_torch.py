@@ -153,6 +153,14 @@ def test_weights_that_fit_no_layer_are_told(state, error, message):
         load_torch(state)
 
 
+def test_an_option_of_another_cell_is_refused():
+    message = (
+        "load_torch: reset_after is no option here: by their shapes these are the weights of a"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_torch(RNN(3, 4).state_dict(), reset_after=False)
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [
