@@ -144,6 +144,8 @@ def _bar_height(size: float, floor: int, ceiling: int) -> float:
 
 def _bar_name(sheet: Sheet, track: Track, id: str) -> str:
     name = sheet.names.node(sheet.graph.find(id))
+    if not track.path.signed:
+        return f"∏‖·‖ at {name}"  # a product of norms bounds the gradient and is none
     if track.path.count != 1:
         return f"∏ at {name}"
     root = sheet.graph.find(track.path.ids[0])

@@ -165,9 +165,12 @@ class Phrase:
         return tuple(parts)
 
 
-def phrase(factor: Factor, names: Names) -> Phrase:
-    """One factor as name, value and bound: of these what the picture tells."""
-    told = _phrase(factor, names)
+def phrase(factor: Factor, names: Names, *, on_path: bool = False) -> Phrase:
+    """One factor as name, value and bound: of these what the picture tells.
+
+    A factor of many numbers shows their mean; on a path its norm, which is what ∏‖·‖ multiplies.
+    """
+    told = _phrase(factor, names, on_path)
     local, bounds = "local" in names.show, "bound" in names.show
     if local and bounds:
         return told
@@ -176,7 +179,7 @@ def phrase(factor: Factor, names: Names) -> Phrase:
     return replace(told, ceiling="") if local else Phrase("", "", "", told.kind)
 
 
-def _phrase(factor: Factor, names: Names) -> Phrase:
+def _phrase(factor: Factor, names: Names, on_path: bool) -> Phrase:
     colour = ALIASES.get(factor.kind, factor.kind)
     if factor.kind in ("pass", "constant") and factor.number is not None:
         return Phrase(_plain_number(factor.number), "", "", colour)
@@ -184,12 +187,14 @@ def _phrase(factor: Factor, names: Names) -> Phrase:
     ceiling = _ceiling(factor)
     if factor.number is not None:
         return Phrase(name, f"= {number(factor.number)}", ceiling, colour)
+    if factor.kind == "pass":
+        return Phrase(factor.name, "", "", colour)
+    if on_path:
+        return Phrase(f"‖{name}‖", f"= {number(factor.norm)}", ceiling, colour)
     if factor.kind in ("gate slope", "squash slope", "gate value"):
         return Phrase(name, f"≈ {number(factor.typical)}", ceiling, colour)
     if factor.kind == "memory value":
         return Phrase(f"|{name}|", f"≈ {number(factor.typical)}", ceiling, colour)
-    if factor.kind == "pass":
-        return Phrase("1", "", "", colour)
     return Phrase(f"‖{name}‖", f"= {number(factor.norm)}", ceiling, colour)
 
 
@@ -207,12 +212,12 @@ def _ceiling(factor: Factor) -> str:
 def wrappings(edge: Edge, names: Names) -> tuple[tuple[Text, ...], ...]:
     """The label of an edge, wrapped in every way it may stand, best first."""
     if edge.paths > 1 or not edge.factors:
-        size = number(edge.value) if edge.value is not None else f"‖·‖ = {number(edge.norm)}"
+        head, size = ("Σ", edge.value) if edge.value is not None else ("Σ‖·‖", edge.norm)
         return _unique(
             [
                 (
                     Text(f"{edge.paths} paths", "muted", SMALL_TEXT),
-                    Text(f"Σ = {size}", "muted", SMALL_TEXT),
+                    Text(f"{head} = {number(size)}", "muted", SMALL_TEXT),
                 )
             ]
             if "local" in names.show
@@ -267,12 +272,27 @@ def path_wrappings(
     if edge.paths > 1 or not factors or len(factors) > 3 or "local" not in names.show:
         size = number(edge.value if edge.value is not None else edge.norm)
         return ((Text(f"× {size}", edge_kind(edge.factors), SMALL_TEXT), total),)
-    phrases = [phrase(factor, names) for factor in factors]
+    phrases = [phrase(factor, names, on_path=True) for factor in factors]
     if first and len(phrases) == 1:
         return _unique(_lines(phrases, breaks) for breaks in (0, 1, 2))
     broken = (replace(total, text=product), replace(total, text=f"= {number(running)}"))
     options = [(*_lines(phrases, breaks, times=True), total) for breaks in (0, 1, 2)]
-    return _unique([*options, (*_lines(phrases, 2, times=True), *broken)])
+    narrow = (*_lines(phrases, 2, times=True), *broken)
+    last_resort = () if edge.value is not None else short_wrapping(edge, running)
+    return _unique([*options, narrow, *last_resort])
+
+
+def short_wrapping(edge: Edge, running: float) -> tuple[tuple[Text, ...], ...]:
+    """The label of an edge on a path where there is little room: all its factors as one number."""
+    signed = edge.value is not None
+    size, product = (edge.value, "∏") if signed else (edge.norm, "∏‖·‖")
+    assert size is not None
+    return (
+        (
+            Text(f"× {number(size)}", edge_kind(edge.factors), SMALL_TEXT),
+            Text(f"{product} = {number(running)}", "path", SMALL_TEXT),
+        ),
+    )
 
 
 def telling(factors: Sequence[Factor]) -> tuple[Factor, ...]:

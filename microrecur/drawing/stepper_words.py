@@ -122,7 +122,7 @@ class Words:
         return self.names.step(step_of(tensor.scope))
 
     def _chip(self, factor: Factor) -> tuple[str, str, str]:
-        phrase = labels.phrase(factor, self.names)
+        phrase = labels.phrase(factor, self.names, on_path=True)
         if factor.kind == "pass":
             return phrase.head, "passes on", phrase.kind
         ceiling = "no bound" if factor.kind == "weight" else phrase.ceiling

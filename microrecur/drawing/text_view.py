@@ -41,12 +41,12 @@ def text_view(graph: Graph, path: Path | None = None, *, names: labels.Names | N
 def _path_text(graph: Graph, path: Path, names: labels.Names) -> str:
     root, source = (_called(graph.find(id), names) for id in (path.ids[0], path.ids[-1]))
     which = "the only path" if path.count == 1 else f"one path among {count(path.count)}"
-    signed = all(edge.value is not None for edge in path.edges)
-    product = "∏" if signed else "∏‖·‖"
+    product = "∏" if path.signed else "∏‖·‖"
     rows = [("node", "value", "factors", product), (root, _value(graph.find(path.ids[0])), "", "")]
     for edge, running in zip(path.edges, path.running, strict=True):
         node = graph.find(edge.source)
-        rows.append((_called(node, names), _value(node), _factors(edge, names), number(running)))
+        factors = _factors(edge, names, on_path=True)
+        rows.append((_called(node, names), _value(node), factors, number(running)))
     head = f"{root} → {source}: {which}, {product} = {number(path.product)}"
     return "\n".join([head, *_shortened(_aligned(rows))])
 
@@ -55,9 +55,7 @@ def _graph_text(graph: Graph, names: labels.Names) -> str:
     by_step = sorted(graph.nodes, key=lambda n: (n.step is None and n.op is not None, n.step or 0))
     blocks = [list(block) for _, block in groupby(by_step, lambda node: node.step)]
     heights = [_height(graph, block) for block in blocks]
-    told = {
-        k: None for k in (*_first(heights), *(len(blocks) - 1 - k for k in _first(heights[::-1])))
-    }
+    told = {*_first(heights), *(len(blocks) - 1 - k for k in _first(heights[::-1]))}
     lines: list[str] = []
     for k, block in enumerate(blocks):
         if k in told:
@@ -109,12 +107,13 @@ def _value(node: Node) -> str:
     return " ".join(filter(None, (shape, labels.size_text(node))))
 
 
-def _factors(edge: Edge, names: labels.Names) -> str:
+def _factors(edge: Edge, names: labels.Names, *, on_path: bool = False) -> str:
     """× each factor of an edge with its bound; several paths in one are summed."""
     if edge.paths > 1 or not edge.factors:
         size = edge.value if edge.value is not None else edge.norm
         return f"× {number(size)} ({edge.paths} paths)"
-    phrases = (labels.phrase(factor, names) for factor in labels.telling(edge.factors))
+    telling = labels.telling(edge.factors)
+    phrases = (labels.phrase(factor, names, on_path=on_path) for factor in telling)
     return "  ".join(phrase.wrapped(0, times=True)[0] for phrase in phrases)
 
 

@@ -39,6 +39,11 @@ class Path:
         return tuple(accumulate((float(v) for v in signed if v is not None), mul))
 
     @property
+    def signed(self) -> bool:
+        """Whether all on the path is one number, so that ∏ multiplies derivatives, not norms."""
+        return all(edge.value is not None for edge in self.edges)
+
+    @property
     def product(self) -> float:
         """∏ of the whole path. It is the gradient only when `count` is 1."""
         return self.running[-1] if self.running else 1.0

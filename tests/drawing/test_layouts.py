@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -390,3 +391,23 @@ def test_two_labels_in_one_place_are_found() -> None:
     one, other = [k for k, edge in enumerate(drawn.edges) if edge.labels][:2]
     drawn.edges[one] = replace(drawn.edges[one], label_at=drawn.edges[other].label_at)
     assert any(" covers " in text for text in collisions(drawn))
+
+
+@pytest.mark.parametrize("make", [mr.RNNCell, mr.GRUCell])
+def test_a_product_of_norms_is_never_called_a_gradient(make):
+    """Of many numbers a path multiplies norms: the factors shown multiply to the ∏‖·‖ shown."""
+    loss = ((_last(mr.unroll(make(1, 4, seed=0), [[0.9], [-0.4]])) - 0.3) ** 2).sum().named("L")
+    drawing = mr.draw(loss, path="h0")
+    words = [caption.text.text for caption in drawing.scene.captions]
+    assert any(word.startswith("∏‖·‖ at h") for word in words)
+    assert not any(word.startswith("∂") for word in words)
+    assert "∏‖·‖ = " in drawing.scene.description
+    product = 1.0
+    for line in str(drawing).splitlines()[3:]:
+        for factor in re.findall(r"× (?:‖[^‖]*‖ = )?(\d+\.\d+)", line):
+            product *= float(factor)
+        assert product == pytest.approx(float(line.split()[-1]), rel=0.05)
+
+
+def _last(states):
+    return states[-1][0] if isinstance(states[-1], tuple) else states[-1]
