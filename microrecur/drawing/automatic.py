@@ -9,6 +9,7 @@ from microrecur.drawing import labels
 from microrecur.drawing.scene import Caption, Panel, Scene, SceneEdge, SceneNode, Text
 from microrecur.drawing.shares import Shares, percent
 from microrecur.drawing.style import LEGEND
+from microrecur.drawing.thinning import fold_steps, repeat_parameters
 from microrecur.drawing.track import Track, line_width, share_width
 from microrecur.drawing.wish import Wish
 
@@ -35,6 +36,8 @@ def draw_any(graph: Graph, wish: Wish) -> Scene:
     scene.panels = [Panel(group, (0.0, 0.0), (0.0, 0.0), group, level=1) for group in groups]
     scene.edges = [_arrow(graph, edge, names, track, wish.shares) for edge in graph.edges]
     scene.edges = [_beside(graph, edge) for edge in scene.edges]
+    fold_steps(scene, graph, wish, track)
+    repeat_parameters(scene, graph)
     kinds = {edge.kind for edge in scene.edges} | {node.kind for node in scene.nodes}
     scene.legend = tuple(kind for kind in LEGEND if kind in kinds)
     return scene

@@ -56,7 +56,8 @@ def draw(
         A recorded tensor, what `unroll` returned, a graph, or a cell; a cell is drawn for one step
         on seeded inputs, and the caption says so.
     level : {"step", "gate", "op", "all"}, optional
-        How much to fold; "op" for one step, "gate" for more when not given.
+        How much to fold; when not given "op" for one step, "gate" for more, "step" for stacked or
+        bidirectional layers, which stand on a grid: time → columns, layers → rows.
     path
         Draw one chain-rule path thick, with its running product: the strongest from y back to this
         node ("h0", "t0.h", a tensor), or the path itself, also one of `flow.top`.
@@ -134,10 +135,13 @@ def draw(
 
 
 def _view(y: Any, level: str | None) -> Graph:
-    """The graph at the level asked for; one step shows its ops, several show their gates."""
+    """The graph at the level asked for: ops of one step, gates of several, states of layers."""
     view = y if isinstance(y, Graph) else graph(y)
+    if level is None and view.level != "all":
+        level = view.level
     if level is None:
-        level = view.level if view.level != "all" else "gate" if len(view.steps) > 1 else "op"
+        lanes = {n.layer for n in view.nodes if n.role == "state" and n.op is not None}
+        level = "step" if len(lanes) > 1 else "gate" if len(view.steps) > 1 else "op"
     return view.at(level)
 
 
@@ -190,7 +194,7 @@ def _about(view: Graph, path: Path | None, asked: Any) -> str:
     found = flow(y, wrt)
     share = getattr(asked, "share", None)
     try:
-        net = float(found.gradient) if wrt.size == 1 else 0.0
+        net = found.gradient.item() if wrt.size == 1 else 0.0
         about = f"of {sums(found)}"
     except FloatingPointError:  # nan or infinity on the way: drawn as such, and no sum to compare
         return ""

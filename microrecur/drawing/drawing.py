@@ -107,7 +107,8 @@ class Drawing:
             raise RenderError(
                 f"this picture has {nodes:,} nodes and {edges:,} edges; "
                 f"up to {self.limit[0]:,} and {self.limit[1]:,} are drawn. "
-                'Draw fewer steps or a coarser level (level="step"), '
+                'Fold the middle (steps="auto" with fold=True, or steps=4), '
+                'draw a coarser level (level="gate", level="step"), '
                 "or pass limit=None to draw it all the same"
             )
 

@@ -154,7 +154,7 @@ def percent(share: float) -> str:
 def sums(found: Flow) -> str:
     """Net, gross and agreement of a flow, in words."""
     alone = found.wrt.size == 1
-    net = number(float(found.gradient)) if alone else number(float(np.linalg.norm(found.gradient)))
+    net = number(found.gradient.item()) if alone else number(float(np.linalg.norm(found.gradient)))
     gross = number(float(np.linalg.norm(found.gross)))
     heads = ("net", "gross") if alone else ("‖net‖", "‖gross‖")
     agreement = f"{found.agreement_in_norm:.2f}"

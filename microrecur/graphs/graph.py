@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from microrecur.engine.errors import UnknownNode
 from microrecur.engine.tensor import Tensor, ancestry, step_of
 from microrecur.graphs import ranges
@@ -312,6 +314,8 @@ class _Records:
                     straight.append((source, _Bundle(1, (factor,))))
                     continue
                 for origin, bundle in inside[source].items():
+                    if _leaves_out(node, bundle):
+                        continue
                     longer = bundle.then(factor)
                     folded[origin] = folded[origin].beside(longer) if origin in folded else longer
             if node in keep:
@@ -335,6 +339,24 @@ class _Records:
                 yield _Chain(id, target, bundle.factors)
             else:
                 yield Edge(id, target, (), bundle.paths, *bundle.sum)
+
+
+def _leaves_out(node: Tensor, bundle: _Bundle) -> bool:
+    """Whether an index picks nothing of what came in at one place of a stack.
+
+    The last of many stacked outputs does not depend on the others, though a recorded edge leads
+    there.
+    """
+    if node.op is None or node.op.name != "getitem" or not bundle.factors:
+        return False
+    stack = bundle.factors[-1].node
+    if stack.op is None or stack.op.name not in ("stack", "concatenate"):
+        return False
+    if stack is not node.inputs[0]:
+        return False
+    here = [np.full(x.shape, k == bundle.factors[-1].position) for k, x in enumerate(stack.inputs)]
+    joined = getattr(np, stack.op.name)(here, axis=stack.static.get("axis", 0))
+    return not np.any(joined[node.static["index"]])
 
 
 def _plain(factors: tuple[Factor, ...]) -> tuple[Factor, ...]:
