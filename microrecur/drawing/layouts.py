@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from microrecur.drawing import below
 from microrecur.drawing.automatic import draw_any
 from microrecur.drawing.automatic import note as note_below
+from microrecur.drawing.grid import draw_grid
+from microrecur.drawing.grid_cells import Grid, read_grid
 from microrecur.drawing.pinned import draw_known
 from microrecur.drawing.roles import Cell, read_cell
 from microrecur.drawing.scene import Caption, Scene, Text
 from microrecur.drawing.shares import caption as routes_caption
-from microrecur.drawing.sheet import Sheet
 from microrecur.drawing.wish import Wish
 from microrecur.graphs.notation import count, number, typeset
 
@@ -34,22 +35,34 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
     Returns
     -------
     Scene
-        Pinned for an RNN, LSTM or GRU, single or unrolled; without places for anything else.
+        Pinned for an RNN, LSTM or GRU, single or unrolled, and for stacked and bidirectional layers
+        at level "step"; without places for anything else.
     """
     wish = wish or Wish()
     cell = read_cell(graph)
-    sheet: Sheet | None = None
-    if cell is None or not _routable(graph, cell):
-        scene = draw_any(graph, wish)
-    else:
-        scene, sheet = draw_known(graph, cell, wish)
-    scene.title = wish.title or _title(graph, cell if sheet else None)
-    scene.description = _description(graph, wish)
-    if sheet is None:
-        about = _about(graph, wish) or (scene.description if wish.path is not None else "")
+    if cell is not None and _routable(graph, cell):
+        return _known(graph, cell, wish)
+    grid = read_grid(graph, wish)
+    scene = draw_any(graph, wish) if grid is None else draw_grid(graph, grid, wish)
+    _tell(scene, graph, wish, _title(graph, None) if grid is None else _grid_title(grid))
+    about = _about(graph, wish) or (scene.description if wish.path is not None else "")
+    if grid is None:
         for line in filter(None, (wish.caption, about)):
             note_below(scene, line)
         return scene
+    symbols = {node.symbol for node in graph.nodes}
+    (left, low), (right, _) = below.extent(scene)
+    caption = " · ".join(filter(None, (wish.caption, about)))
+    below.add_legend(scene, symbols, left, right, low - 26.0, caption)
+    if wish.title:
+        _add_title(scene, wish.title)
+    return scene
+
+
+def _known(graph: Graph, cell: Cell, wish: Wish) -> Scene:
+    """An RNN, LSTM or GRU on its textbook grid, with all that stands below."""
+    scene, sheet = draw_known(graph, cell, wish)
+    _tell(scene, graph, wish, _title(graph, cell))
     about = _about(graph, wish)
     if sheet.track is not None:
         about = below.path_caption(sheet, sheet.track, wish.about)
@@ -57,6 +70,17 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
     if wish.title:
         _add_title(scene, wish.title)
     return scene
+
+
+def _tell(scene: Scene, graph: Graph, wish: Wish, title: str) -> None:
+    scene.title = wish.title or title
+    scene.description = _description(graph, wish)
+
+
+def _grid_title(grid: Grid) -> str:
+    ways = ", both directions" if grid.both_ways else ""
+    layers = f"{len(grid.layers)} layer{'s' * (len(grid.layers) > 1)}"
+    return f"{layers}{ways}, {len(grid.steps)} steps"
 
 
 def _about(graph: Graph, wish: Wish) -> str:
@@ -97,11 +121,12 @@ def _description(graph: Graph, wish: Wish) -> str:
         return f"All routes of the gradient. {_about(graph, wish)}."
     if path is None:
         size = f"{len(graph.nodes)} nodes and {len(graph.edges)} edges"
-        return f"{size}; each edge shows its local derivative and bound."
+        return f"{size}; edges show their local derivatives, slopes and gates their bounds."
     root, source = (_plain_name(graph, id) for id in (path.ids[0], path.ids[-1]))
     which = "the only path" if path.count == 1 else f"one path among {count(path.count)}"
     about = f" {wish.about}" if wish.about else ""
-    return f"Path {root} → {source}: {which}, ∏ = {number(path.product)}{about}."
+    product = "∏" if path.signed else "∏‖·‖"
+    return f"Path {root} → {source}: {which}, {product} = {number(path.product)}{about}."
 
 
 def _plain_name(graph: Graph, id: str) -> str:
