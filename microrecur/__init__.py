@@ -5,12 +5,13 @@ the libraries that room needs, when it is first used.
 """
 
 import sys
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the table below
+if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to what there is
     from microrecur.data.batches import Batches as Batches
     from microrecur.data.batches import FreshBatches as FreshBatches
     from microrecur.data.digits import consumer_prices as consumer_prices
@@ -163,12 +164,6 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to the ta
 
 _ROOM_OF_NAMES = {
     "engine.tensor": "Tensor tensor scope no_grad",
-    "engine.ops": """
-        add sub mul div neg pow exp log log1p sqrt abs tanh sigmoid relu softplus sin cos sech2
-        maximum minimum where clip sum mean max logsumexp softmax log_softmax matmul dot
-        reshape transpose swapaxes broadcast_to concatenate stack split take getitem
-        less less_equal greater greater_equal equal
-        """,
     "engine.calculus": "grad vjp jvp jacobian hessian",
     "engine.check": "gradcheck",
     "engine.errors": "ShapeError StaleGraphError GradcheckError UnknownNode RenderError",
@@ -212,18 +207,28 @@ _ROOM_OF_NAMES = {
 _MODULE_OF = {
     name: f"{__name__}.{room}" for room, names in _ROOM_OF_NAMES.items() for name in names.split()
 }
-__all__ = sorted(_MODULE_OF)
+_OPS = f"{__name__}.engine.ops"
+
+
+@cache
+def _public() -> dict[str, str]:
+    """Return the module of every public name; those of the ops are read off their table."""
+    return dict(sorted((_MODULE_OF | dict.fromkeys(import_module(_OPS).PUBLIC, _OPS)).items()))
+
 
 if not TYPE_CHECKING:  # hidden from mypy, which would otherwise believe in every misspelt name
 
     def __getattr__(name: str):
-        if name not in _MODULE_OF:
+        if name == "__all__":
+            return list(_public())
+        module = _MODULE_OF.get(name) or _public().get(name)
+        if module is None:
             message = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(message, name=name, obj=sys.modules[__name__])
-        value = getattr(import_module(_MODULE_OF[name]), name)
+        value = getattr(import_module(module), name)
         globals()[name] = value  # the next look-up is an ordinary one
         return value
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*_public(), "__version__"]

@@ -491,10 +491,12 @@ def _as_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     )
 
 
-# What `import microrecur as mr` offers as mr.NAME.
-PUBLIC = (
-    "abs add broadcast_to clip concatenate cos div dot equal exp getitem greater greater_equal "
-    "less less_equal log log1p log_softmax logsumexp matmul max maximum mean minimum mul neg pow "
-    "relu reshape sech2 sigmoid sin softmax softplus split sqrt stack sub sum swapaxes take tanh "
-    "transpose where"
-).split()
+def _offered() -> list[str]:
+    """What `import microrecur as mr` offers as mr.NAME: the cards, and the functions above."""
+    internal = {"cast", "power", "scatter", "sign"}  # what the rules and functions here call
+    functions = {name for name, f in globals().items() if getattr(f, "__module__", "") == __name__}
+    cards = {name for name in TABLE if callable(globals().get(name))}
+    return sorted(name for name in (functions | cards) - internal if not name.startswith("_"))
+
+
+PUBLIC = _offered()
