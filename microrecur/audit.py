@@ -6,6 +6,7 @@ last h, and the question is what of ∂L/∂h arrives how many steps before.
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import re
@@ -193,7 +194,7 @@ def audit(module: Recurrent | Cell, xs: np.ndarray, inputs: str = "the inputs gi
                 f"audit: {name} holds {array[~np.isfinite(array)][0]}: the training that made it "
                 "has failed; take a checkpoint from before"
             )
-    module.to(np.float64).eval()
+    module = copy.deepcopy(module).to(np.float64).eval()  # what was given stays as it is
     return Audit(tuple(_looked_at(*each) for each in _cells_on(module, xs)), inputs)
 
 

@@ -91,10 +91,41 @@ def test_wide_states_go_without_exponents():
     assert reach.cell == "LSTM 2 → 65"
 
 
-def test_single_precision_is_looked_at_in_double():
-    layer = mr.RNN(2, 4, seed=0, dtype=np.float32)
-    layer.weight_hh_l0.assign(layer.weight_hh_l0.numpy() * 1e-3)
-    assert only(audit(layer, XS)).reach.log10 < -60  # below float32's range
+def test_single_precision_is_looked_at_in_double_and_stays_what_it_is():
+    single = mr.RNN(2, 4, seed=0, dtype=np.float32)
+    double = mr.RNN(2, 4)
+    double.load_state_dict(single.state_dict())
+    found, expected = only(audit(single, XS)), only(audit(double, XS))
+    assert found.reach == expected.reach
+    assert found.gates == expected.gates
+    assert single.training and {p.dtype for p in single.parameters()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        mr.LSTM(2, 4, peephole=True, seed=0),
+        mr.LSTM(2, 4, proj_size=3, seed=0),
+        mr.LSTM(2, 4, layer_norm=True, num_layers=2, seed=0),
+        mr.RNN(2, 4, nonlinearity="relu", seed=0),
+        mr.GRUCell(2, 4, reset_after=False, seed=0),
+    ],
+)
+@pytest.mark.parametrize("steps", [1, 12])
+def test_every_kind_of_cell_has_a_report_and_a_figure(module, steps, tmp_path):
+    found = audit(module, XS[:steps])
+    assert str(found).startswith("Run on the inputs given.")
+    assert found.draw(tmp_path / "a.svg").stat().st_size > 5_000
+    assert found.by_step().to_csv(tmp_path / "a.csv").stat().st_size > 50
+
+
+def test_weights_that_are_all_zero_pass_nothing_on():
+    layer = mr.LSTM(2, 4)
+    for parameter in layer.parameters():
+        parameter.assign(parameter.data * 0)
+    cell = only(audit(layer, XS))
+    assert cell.reach.log10 == -math.inf
+    assert "exactly 0" in cell.verdict[0]
 
 
 def test_the_report_has_it_all():

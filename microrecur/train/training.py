@@ -131,7 +131,6 @@ class Training:
         validation = None
         if self.validation is not None:
             validation = evaluate(self.model, self.validation, self.loss_function)
-            self.model.train()
         self.epoch += 1
         seconds = self._seconds + time.perf_counter() - started
         mean, lr = self._sum / max(self._count, 1), float(self.optimizer.lr)
