@@ -1,12 +1,15 @@
 """A small reader of LaTeX formulas: it sees a string and the numbers of its symbols, nothing else.
 
 It reads as people do: · and ⊙ multiply entry by entry, signs side by side multiply as matrices, and
-the transpose of a row vector is a column.
+the transpose of a row vector is a column. A function that is written out neither here nor in a
+textbook, such as a card of one's own, is the one of that name in the table of ops.
 """
 
 import re
 
 import numpy as np
+
+from microrecur.engine import ops
 
 TOKEN = re.compile(r"\d+(?:\.\d*)?|\\[A-Za-z]+|\\.|.", re.DOTALL)
 STARTS_ATOM = re.compile(r"\d+|\\frac|\\mathrm|\\left|\\sqrt|\\max|\\min|\\operatorname|[(\[eI]")
@@ -33,6 +36,22 @@ RELATIONS = {
     r"\geq": np.greater_equal,
     "=": np.equal,
 }
+
+
+def function(name, known):
+    """What a function is called by this name: known to readers, or on a card of the table."""
+    if name in known:
+        return known[name]
+    card = ops.TABLE.get(name.removeprefix("\\"))
+    assert card is not None, f"no reader knows {name}: write it in latex_parser, or on a card"
+    return card.forward
+
+
+def is_function(token):
+    r"""Whether a sign such as \tanh stands for a function."""
+    if token == r"\sum":  # it ends a product
+        return False
+    return token in FUNCTIONS or (token[:1] == "\\" and token[1:] in ops.TABLE)
 
 
 def evaluate(text, names, size=None):
@@ -156,7 +175,7 @@ class Parser:
 
     def beside(self):
         value = self.scripted()
-        while self.symbol() or STARTS_ATOM.match(self.peek()) or self.peek() in FUNCTIONS:
+        while self.symbol() or STARTS_ATOM.match(self.peek()) or is_function(self.peek()):
             value = matrix_product(value, self.scripted())
         return value
 
@@ -211,7 +230,7 @@ class Parser:
         if token == r"\operatorname":
             return self.operator(self.raw_group())
         self.take("(")
-        return FUNCTIONS[token](self.closed(")"))
+        return function(token, FUNCTIONS)(self.closed(")"))
 
     def extreme(self, token):
         axes = self.axes()
@@ -243,7 +262,7 @@ class Parser:
             out = np.zeros(tuple(int(n) for n in below.rstrip(",").split(r" \times ") if n))
             np.add.at(out, Parser(above + "]", {}, None).index("]"), *parts)
             return out
-        value = OPERATORS[name](*parts)
+        value = function(name, OPERATORS)(*parts)
         return value ** int(above) if above else value
 
     # -- parts -------------------------------------------------------------------------------------

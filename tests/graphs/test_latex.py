@@ -1,5 +1,6 @@
 """Printed formulas, read back by a parser that sees only a string and its symbols' numbers."""
 
+import dataclasses
 import importlib.util
 import itertools
 from pathlib import Path
@@ -243,6 +244,16 @@ def test_every_cards_derivative_prints_what_it_computes(card):
             leaves = list(map(named_tensor, arrays, "abcd"))
             y = card(*leaves, **static).named("y")
             check_derivative(y, leaves[k])
+
+
+@pytest.mark.parametrize("latex", [r"\operatorname{sine}(#1)", r"\sine(#1)", r"\sin(#1)"])
+def test_a_card_of_ones_own_is_read_back_by_its_name(latex, monkeypatch):
+    card = dataclasses.replace(ops.sin, name="sine", latex=latex)
+    monkeypatch.setitem(ops.TABLE, "sine", card)
+    test_every_card_prints_what_it_computes(card)
+    test_every_cards_derivative_prints_what_it_computes(card)
+    with pytest.raises(AssertionError, match="no reader knows cosine: write it in latex_parser"):
+        evaluate(r"\operatorname{cosine}(a)", {"a": 1.0})
 
 
 def check_derivative(y, x):
