@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from microrecur.engine.tensor import Tensor
 from microrecur.graphs.algebra import Algebra
-from microrecur.graphs.chain_rule import Chain, Line, Sweep, between, count_paths
+from microrecur.graphs.chain_rule import Line, Sweep, between, count_paths
 from microrecur.graphs.forms import COTANGENT, NUMBERS, equations, form_of, is_scalar
-from microrecur.graphs.graph import LEVELS, Graph, Node
+from microrecur.graphs.graph import Graph, Node
 from microrecur.graphs.layout import Equality
+from microrecur.graphs.one_path import OnePath
 from microrecur.graphs.symbols import Symbols
 
 ARROW = r" \leftarrow "
@@ -63,10 +63,15 @@ class Derivation:
             held = self._held(x, nodes)
             lines = Sweep(self._y, x, algebra, self._stops(nodes), held).lines()
             return self._written(lines, algebra, lambda d: self._holding(d, held))
-        ids = tuple(getattr(path, "ids", path))
-        lines = [Line(x, self._along(ids, x, algebra))]
+        one = OnePath(self._graph, path)
+        if not one.ids or one.ids[0] != self._id(self._y) or one.ids[-1] != self._id(x):
+            raise ValueError(
+                f"latex: a path leads from {self._id(self._y)} back to {self._id(x)}, but this one "
+                f"is {' ← '.join(one.ids) or 'empty'}"
+            )
+        lines = [Line(x, one.chains(algebra))]
         several = count_paths(nodes, self._y, x) > 1
-        return self._written(lines, algebra, lambda d: self._product(ids) if several else d)
+        return self._written(lines, algebra, lambda d: self._product(one.ids) if several else d)
 
     def _written(
         self, lines: Sequence[Line], algebra: Algebra, last: Callable[[str], str]
@@ -124,36 +129,6 @@ class Derivation:
             if (node.role == "state" and earlier) or (node.role == "parameter" and node.name):
                 found.append(record)
         return found
-
-    def _along(self, ids: tuple[str, ...], x: Tensor, algebra: Algebra) -> tuple[Chain, ...]:
-        """The products along one path, through what its level folds away."""
-        if not ids or ids[0] != self._id(self._y) or ids[-1] != self._id(x):
-            raise ValueError(
-                f"latex: a path leads from {self._id(self._y)} back to {self._id(x)}, but this one "
-                f"is {' ← '.join(ids) or 'empty'}"
-            )
-        kept = {node.tensor for node in self._level_of(ids).nodes}
-        chains = [Chain(None)]
-        for target, source in pairwise(ids):
-            a, b = self._graph.find(target).tensor, self._graph.find(source).tensor
-            parts = Sweep(a, b, algebra, blocked=kept - {a, b}).lines()[-1].chains
-            chains = [
-                Chain(None, c.place + part.place, c.steps + part.steps)
-                for c in chains
-                for part in parts
-            ]
-        return tuple(chains)
-
-    def _level_of(self, ids: tuple[str, ...]) -> Graph:
-        """The coarsest level at which an edge joins each record of the path to the next."""
-        gaps: list[str] = []
-        for level in LEVELS:
-            view = self._graph.at(level)
-            edges = {(edge.target, edge.source) for edge in view.edges}
-            gaps = [f"{a} ← {b}" for a, b in pairwise(ids) if (a, b) not in edges]
-            if not gaps:
-                return view
-        raise ValueError(f"latex: no edge {gaps[0]} at any level of the graph, so this is no path")
 
     # -- how they are written ----------------------------------------------------------------------
 

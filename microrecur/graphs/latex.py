@@ -62,15 +62,17 @@ class Latex:
         ----------
         wrt : Tensor or str
             A record, or its id ("t0.h").
-        path : sequence of str, or an object with `ids`, optional
-            One path of the chain rule, from the output's id back to that of wrt, at any level of
-            the graph. Its product is the derivative only if no other path leads there.
+        path : sequence of str, or a path of `flow.top()` or `strongest_path()`, optional
+            One path of the chain rule, from the output's id back to that of wrt. Ids may leave out
+            what lies between when only one way leads along them; ids that are all of one level of
+            the graph stand for all that this level folds between them. The product is the
+            derivative only if no other path leads there.
 
         Raises
         ------
         ValueError
-            When what is printed does not depend on wrt, or the formula would be too long to read;
-            the message says how many paths there are.
+            When what is printed does not depend on wrt, the path is none or could be several, or
+            the formula would be too long to read; the message says how many paths there are.
         UnknownNode
             When there is no such id.
 

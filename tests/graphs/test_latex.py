@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import microrecur as mr
 from microrecur.engine import ops
+from microrecur.flows.paths import strongest_path
 from microrecur.graphs.symbols import escaped
 from microrecur.nn.cells import Cell
 from tests.engine.test_table import CARDS, calls, moving, named
@@ -466,6 +467,53 @@ def test_one_path_among_several_is_called_a_product():
     )
 
 
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "peephole", "gru", "reset before", "coupled"])
+@pytest.mark.parametrize("begin", ["state", "loss"])
+def test_the_largest_paths_print_what_they_multiply(kind, begin):
+    start, states = run(kind, "number", steps=2)
+    y = states[-1][0] if begin == "state" else (states[-1][0] ** 2).named("L")
+    flow = mr.flow(y, start[0])
+    for top in flow.top(6):
+        products = []
+        for path in (top, top.path, top.recorded, top.nodes):
+            formula = mr.latex(y).derivative(start[0], path=path)
+            names = {text: record.data for text, record in formula.symbols.items()}
+            products.append(solve(str(formula), names)[-1][1])
+        np.testing.assert_allclose(products, top.product, rtol=1e-12, err_msg=str(formula))
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "peephole", "gru"])
+@pytest.mark.parametrize("level", ["step", "gate", "op", "all"])
+def test_the_strongest_path_of_a_level_prints_what_it_multiplies(kind, level):
+    _, states = run(kind, "number", steps=2)
+    h = states[-1][0]
+    path = strongest_path(mr.graph(h, level=level), "t0.h", "t2.h")
+    formula = mr.latex(h).derivative("t0.h", path=path)
+    names = {text: record.data for text, record in formula.symbols.items()}
+    np.testing.assert_allclose(solve(str(formula), names)[-1][1], path.product, rtol=1e-12)
+
+
+def test_a_paths_ids_may_leave_out_what_no_level_folds():
+    _, states = run("lstm", "number", steps=2)
+    ids = ["t2.h", "t2.hidden state.tanh1", "t2.c", "t1.c", "t1.g", "t0.h"]
+    full = [*ids[:3], "t2.cell state.mul1", "t1.c", "t1.cell state.mul2", "t1.g", "t1.z_g", "t0.h"]
+    formula = mr.latex(states[-1][0])
+    assert str(formula.derivative("t0.h", path=ids)).endswith(
+        r"o_t \cdot (1 - \tanh(c_t)^2) \cdot f_t \cdot i_{t-1} \cdot (1 - g_{t-1}^2) \cdot U_g"
+    )
+    in_full = formula.derivative("t0.h", path=full)
+    assert sides_of(str(in_full))[1] == sides_of(str(formula.derivative("t0.h", path=ids)))[1]
+    with pytest.raises(ValueError, match=r"3 ways lead along t1\.c ← t0\.h; .*adding ids .*t1\.i"):
+        formula.derivative("t0.h", path=["t2.h", "t2.hidden state.tanh1", "t2.c", "t1.c", "t0.h"])
+
+
+@pytest.mark.parametrize("path", ["t1.c", 3, {"t1.c", "t0.h"}])
+def test_what_is_no_path_says_what_a_path_is(path):
+    _, ((_, c),) = run("lstm")
+    with pytest.raises(TypeError, match=r"latex: path is a sequence of ids .*not (str|int|set)"):
+        mr.latex(c).derivative("t0.h", path=path)
+
+
 # -- programs --------------------------------------------------------------------------------------
 
 UNARY = [
@@ -654,7 +702,8 @@ def test_numbers_are_for_single_numbers():
     [
         ((), "this one is empty"),
         (("t1.c", "t1.f"), "leads from t1.c back to t0.h"),
-        (("t1.c", "t1.o", "t0.h"), "no edge t1.c ← t1.o at any level"),
+        (("t1.c", "t1.g", "t1.f", "t0.h"), "no edge t1.g ← t1.f at any level"),
+        (("t1.c", "t1.o", "t0.h"), "no node 't1.o' in this graph"),
     ],
 )
 def test_a_path_must_be_one(path, message):
