@@ -89,6 +89,43 @@ def test_it_does_what_a_loop_by_hand_does():
     assert history[0].loss > history[-1].loss
 
 
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_torch_goes_through_the_same_losses(kind):
+    torch = pytest.importorskip("torch")
+    layer, head = getattr(mr, kind)(2, 8, seed=0), mr.Linear(8, 1, seed=1)
+    theirs, their_head = getattr(torch.nn, kind)(2, 8).double(), torch.nn.Linear(8, 1).double()
+    theirs.load_state_dict(mr.to_torch_state_dict(layer))
+    their_head.load_state_dict(mr.to_torch_state_dict(head))
+    parameters = [*theirs.parameters(), *their_head.parameters()]
+    optimizer, expected, losses = torch.optim.Adam(parameters, 0.01), [], []
+    for x, y in mr.Batches(X, Y, size=6, seed=3):
+        optimizer.zero_grad()
+        output = their_head(theirs(torch.tensor(x).swapaxes(0, 1))[0][-1])
+        loss = torch.nn.functional.mse_loss(output, torch.tensor(y))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 0.1)
+        optimizer.step()
+        expected.append(loss.item())
+
+    class Model(mr.Module):
+        def __init__(self):
+            self.layer, self.head = layer, head
+
+        def forward(self, x):
+            return self.head(self.layer(x.swapaxes(0, 1))[0][-1])
+
+    class Note(Callback):
+        def after_step(self, training):
+            losses.append(training.loss.item())
+
+    model = Model()
+    told = {"loss": mr.mse_loss, "optimizer": mr.Adam(model, 0.01), "clip": 0.1}
+    mr.fit(model, mr.Batches(X, Y, size=6, seed=3), **told, callbacks=[Note()])
+    np.testing.assert_allclose(losses, expected, rtol=1e-10)
+    for name, array in theirs.state_dict().items():
+        np.testing.assert_allclose(layer.state_dict()[name], array.numpy(), rtol=0, atol=1e-9)
+
+
 def test_history_shows_as_a_table():
     text = str(mr.fit(**setting(epochs=2)))
     assert text.splitlines()[0].split() == ["epoch", "steps", "loss", "validation", "lr", "seconds"]
