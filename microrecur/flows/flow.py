@@ -123,7 +123,7 @@ class Flow:
     def _sweep(self, start: np.ndarray, absolute: bool = False) -> Scaled:
         pull = self.linearised.pull_absolute if absolute else self.linearised.pull
         zeros = Scaled(np.zeros(self.wrt.shape))
-        return self.linearised.sweep({self.y: Scaled(start)}, pull).get(self.wrt, zeros)
+        return self.linearised.sweep({self.y: Scaled(start)}, pull).get(self.wrt, zeros).rescaled()
 
     @property
     def gradient(self) -> np.ndarray:

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from microrecur.engine.primitive import Elementwise
-from microrecur.flows.sweep import LEAST, MOST, Edge, Linearised
+from microrecur.flows.sweep import Edge, Linearised, Scaled
 from microrecur.flows.unit_edges import coefficients, pattern
 
-FADED = 2.0**-600  # rows this far below the largest are let go: nothing shows of them in any sum
+# A class is rescaled when its numbers leave 2^±400: their squares, and the products of two
+# neighbours, stay inside float64. Exponents are whole multiples of BAND, so that those of most
+# classes are equal and sums of them need no shifting.
+BAND = 512
+LEAST, MOST = 2.0**-800, 2.0**800  # of the sum of squares
+NONE = -(2**40)  # the exponent of a class that is 0: below any other
 
 Place = tuple[int, ...]  # how many factors of each kind
 
 
 class Rows(NamedTuple):
-    """The numbers array[n − low] · 2^exponent of each class n; classes outside are 0.
+    """The numbers array[n − low] · 2^exponent[n − low] of each class n; classes outside are 0.
+
+    Classes lie hundreds of powers of ten apart, each with its own exponent: none is lost beside
+    the largest.
 
     Attributes
     ----------
     low : tuple of int
         The class of the first row, one number per kind.
     array : ndarray, shape (classes of the first kind, …, *numbers)
-    exponent : int
+    exponent : ndarray of int, shape (classes of the first kind, …)
     """
 
     low: Place
     array: np.ndarray
-    exponent: int = 0
+    exponent: np.ndarray
 
     @property
     def lengths(self) -> tuple[int, ...]:
         """How many classes there are along each kind."""
-        return self.array.shape[: len(self.low)]
+        return self.exponent.shape
 
     def moved(self, by: Place) -> Rows:
         """Return the same numbers, `by` classes further on."""
@@ -43,55 +50,79 @@ class Rows(NamedTuple):
         return self._replace(low=tuple(a + b for a, b in zip(self.low, by)))
 
     def rescaled(self) -> Rows:
-        """Return the same numbers with the largest near 1, when it is far from it."""
-        top = float(np.abs(self.array).max(initial=0.0))
-        if LEAST < top < MOST or top == 0 or not math.isfinite(top):
+        """Return the same numbers, each class near 1 that was far from it."""
+        flat = self.array.reshape(self.exponent.size, -1)
+        with np.errstate(over="ignore"):
+            squares = np.einsum("nj,nj->n", flat, flat)
+        far = np.flatnonzero(~((squares > LEAST) & (squares < MOST)))
+        if not far.size:
             return self
-        shift = math.frexp(top)[1]
-        array = np.ldexp(self.array, -shift)
-        return Rows(self.low, array, self.exponent + shift)._trimmed()
+        top = np.abs(flat[far]).max(axis=1, initial=0.0)
+        bands = np.zeros(self.exponent.size, int)
+        bands[far] = BAND * np.rint(np.frexp(np.where(np.isfinite(top), top, 1.0))[1] / BAND)
+        exponent = self.exponent.ravel() + bands
+        exponent[far[top == 0]] = NONE
+        exponent = exponent.reshape(self.lengths)
+        return Rows(self.low, self._times(-bands.reshape(self.lengths)), exponent)
 
-    def _trimmed(self) -> Rows:
-        """Without the outermost classes in which nothing is left."""
-        kinds = len(self.low)
-        size = np.abs(self.array.reshape(*self.lengths, -1)).max(axis=-1, initial=0.0) > FADED
-        low, keep = list(self.low), []
-        for axis in range(kinds):
-            alive = np.flatnonzero(size.any(axis=tuple(a for a in range(kinds) if a != axis)))
-            if not alive.size:
-                return self
-            low[axis] += int(alive[0])
-            keep.append(slice(int(alive[0]), int(alive[-1]) + 1))
-        return Rows(tuple(low), self.array[tuple(keep)], self.exponent)
+    def _times(self, powers: np.ndarray) -> np.ndarray:
+        """The numbers of each class times its power of two."""
+        moved = np.flatnonzero(powers)
+        if not moved.size:
+            return self.array
+        flat = self.array.reshape(powers.size, -1)
+        if 2 * moved.size > powers.size:
+            flat = np.ldexp(flat, powers.reshape(-1, 1))
+        else:
+            flat = flat.copy()
+            flat[moved] = np.ldexp(flat[moved], powers.flat[moved][:, None])
+        return flat.reshape(self.array.shape)
 
     def plus(self, other: Rows) -> Rows:
-        """Return the sum, in the scale of the larger."""
-        high, low = (self, other) if self.exponent >= other.exponent else (other, self)
-        if not np.any(high.array):
-            return low
-        added = low.array
-        if low.exponent != high.exponent:
-            added = np.ldexp(added, max(low.exponent - high.exponent, -4000))
-        if high.low == low.low and high.lengths == low.lengths:
-            return Rows(high.low, high.array + added, high.exponent)
-        return self._united(high, added, low.low, low.lengths)
+        """Return the sum, each class in the scale of the larger."""
+        if self.low != other.low or self.lengths != other.lengths:
+            first = tuple(map(min, self.low, other.low))
+            ends = [max(a + n, b + m) for a, n, b, m in zip(*_ends(self), *_ends(other))]
+            lengths = tuple(end - begin for begin, end in zip(first, ends))
+            return self._within(first, lengths).plus(other._within(first, lengths))
+        if np.array_equal(self.exponent, other.exponent):
+            return self._replace(array=self.array + other.array)
+        mine, theirs = self._alive(other), other._alive(self)
+        high = np.maximum(mine, theirs)
+        shifts = [np.maximum(e - high, -4000) for e in (mine, theirs)]
+        return Rows(self.low, self._times(shifts[0]) + other._times(shifts[1]), high)
 
-    @staticmethod
-    def _united(high: Rows, added: np.ndarray, low: Place, lengths: Place) -> Rows:
-        first = tuple(map(min, high.low, low))
-        ends = [max(a + n, b + m) for a, n, b, m in zip(high.low, high.lengths, low, lengths)]
-        shape = tuple(end - begin for begin, end in zip(first, ends))
-        total = np.zeros(shape + high.array.shape[len(first) :])
-        total[_window(high.low, high.lengths, first)] = high.array
-        total[_window(low, lengths, first)] += added
-        return Rows(first, total, high.exponent)
+    def _alive(self, other: Rows) -> np.ndarray:
+        """The exponents; of a class that has the higher one for nothing but zeros, none."""
+        above = np.flatnonzero(self.exponent > other.exponent)
+        nothing = above[~self.array.reshape(self.exponent.size, -1)[above].any(axis=1)]
+        if not nothing.size:
+            return self.exponent
+        alive = self.exponent.copy()
+        alive.flat[nothing] = NONE
+        return alive
 
-    def at(self, place: Place) -> np.ndarray:
-        """Return the numbers of one class, without the exponent."""
+    def _within(self, first: Place, lengths: Place) -> Rows:
+        """The same numbers in a wider window of classes."""
+        if (first, lengths) == (self.low, self.lengths):
+            return self
+        array = np.zeros(lengths + self.array.shape[len(lengths) :])
+        exponent = np.full(lengths, NONE)
+        window = _window(self.low, self.lengths, first)
+        array[window], exponent[window] = self.array, self.exponent
+        return Rows(first, array, exponent)
+
+    def at(self, place: Place) -> Scaled:
+        """Return the numbers of one class."""
         index = tuple(n - low for n, low in zip(place, self.low))
-        if all(0 <= i < n for i, n in zip(index, self.lengths)):
-            return np.asarray(self.array[index])
-        return np.zeros(self.array.shape[len(self.low) :])
+        inside = all(0 <= i < n for i, n in zip(index, self.lengths))
+        if inside and np.any(self.array[index]):
+            return Scaled(np.asarray(self.array[index]), int(self.exponent[index]))
+        return Scaled(np.zeros(self.array.shape[len(self.low) :]))
+
+
+def _ends(rows: Rows) -> tuple[Place, Place]:
+    return rows.low, rows.lengths
 
 
 def _window(low: Place, lengths: Place, first: Place) -> tuple[slice, ...]:

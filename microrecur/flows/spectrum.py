@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from microrecur.engine.tensor import Tensor
 from microrecur.flows.flow import Count, Flow
 from microrecur.flows.rows import Place, Rows, pull_rows
-from microrecur.flows.sweep import Edge, Scaled
+from microrecur.flows.sweep import Edge
 from microrecur.flows.tables import Table, column
 from microrecur.flows.top import percent, shown
 from microrecur.graphs import notation
@@ -24,6 +24,8 @@ from microrecur.graphs.factors import KINDS
 from microrecur.graphs.roles import SLOPES
 
 MOST_CLASSES = 20_000  # of two kinds at once: beyond, the grid of sums outgrows memory and use
+
+ROUNDING = 1e-15  # of the largest class: what a sum of classes cannot tell from 0
 
 # Exact counts of T classes have T digits each and are carried T steps: beyond this many bits they
 # take minutes where the sums take seconds, so they are made only when asked for.
@@ -44,7 +46,8 @@ class Class:
     net, gross : float or ndarray
         Their signed sum, and their sum of |product|, of wrt's shape.
     share : float
-        ⟨net, gradient⟩ / ‖gradient‖², signed; all shares sum to 1.
+        ⟨net, gradient⟩ / ‖gradient‖², signed; all shares sum to 1. nan where the classes cancel to
+        below their rounding (`Spectrum.cancels`), and where the gradient is 0.
     log10_net, log10_gross : float
         log₁₀ of the 2-norms: right also where the sums leave the range of float64.
     """
@@ -80,11 +83,45 @@ class Line:
 
 
 class Spectrum(Table[Class]):
-    """Classes of paths, by how many factors of the kinds `by` they have."""
+    """Classes of paths, by how many factors of the kinds `by` they have.
+
+    Attributes
+    ----------
+    flow : Flow
+        Whose paths they are.
+    by : tuple of str
+        The kinds.
+    cancels : bool
+        Whether the classes cancel so far that the gradient is smaller than the rounding of the
+        largest: no digit of a share would be right, so all of them are nan.
+    """
 
     def __init__(self, classes: Sequence[Class], flow: Flow, by: tuple[str, ...]) -> None:
-        super().__init__(Line, classes)  # type: ignore[arg-type]
         self.flow, self.by = flow, by
+        self._largest = max((row.log10_net for row in classes), default=-math.inf)
+        self._whole = flow.net.log2() * math.log10(2)
+        self.cancels = self._largest + math.log10(ROUNDING) > self._whole
+        if self.cancels:
+            classes = [replace(row, share=math.nan) for row in classes]
+        super().__init__(Line, classes)  # type: ignore[arg-type]
+
+    def _text(self, rows: Sequence[Class]) -> str:
+        text = super()._text(rows)
+        return f"{text}\n{self._cancelling()}" if self.cancels else text
+
+    def _repr_html_(self) -> str:
+        html = super()._repr_html_()
+        return f"{html}\n<p>{self._cancelling()}</p>" if self.cancels else html
+
+    def _cancelling(self) -> str:
+        largest, whole = (
+            "0" if log10 == -math.inf else notation.power_of_ten(round(log10))
+            for log10 in (self._largest, self._whole)
+        )
+        return (
+            f"no shares: the classes cancel, the largest ≈ {largest} beside a gradient ≈ {whole}, "
+            "which leaves them no digits"
+        )
 
     def counts(self) -> dict[Any, int]:
         """Return how many paths each class has, exactly, however long that takes; by n."""
@@ -160,7 +197,7 @@ def _n(place: Place) -> Any:
 
 
 def _class(flow: Flow, place: Place, count: int | None, net: Rows, gross: Rows) -> Class:
-    sums = [Scaled(rows.at(place), rows.exponent) for rows in (net, gross)]
+    sums = [net.at(place), gross.at(place)]
     values = [s.value() if s.array.ndim else float(s.value()) for s in sums]
     logs = [s.log2() * math.log10(2) for s in sums]
     exact = None if count is None else Count(count)
@@ -242,20 +279,20 @@ class _Steps:
     def sums(self, seed: np.ndarray, absolute: bool) -> Rows:
         """Return the net or gross sum of each class."""
         one = (1,) * len(self._kinds)
-        carried = {self._y: Rows(self._still, np.asarray(seed, float).reshape(one + seed.shape))}
+        start = np.asarray(seed, float).reshape(one + seed.shape)
+        carried = {self._y: Rows(self._still, start, np.zeros(one, int))}
         for node in reversed(self._lines.nodes):
             if node not in carried:
                 continue
             rows = carried[node] if node is self._wrt else carried.pop(node)
+            if node.op is not None and node.op.kind != "pass":
+                rows = rows.rescaled()  # before it multiplies: products of two never leave float64
             flat = rows.array.reshape(-1, *node.shape)
-            passing = node.op is not None and node.op.kind == "pass"
             for edge in self._lines.edges(node):
                 source = node.inputs[edge[1]]
                 part = pull_rows(self._lines, edge, flat, absolute)
                 array = part.reshape(rows.lengths + source.shape)
                 moved = Rows(rows.low, array, rows.exponent).moved(self._by(edge))
-                if not passing:
-                    moved = moved.rescaled()
                 before = carried.get(source)
                 carried[source] = moved if before is None else before.plus(moved)
         return carried[self._wrt]

@@ -56,8 +56,12 @@ class Scaled(NamedTuple):
 
     def log2(self) -> float:
         """Return log₂ of the 2-norm; −∞ of zeros."""
-        norm = float(np.linalg.norm(self.array))
-        return float(np.log2(norm)) + self.exponent if norm else -np.inf
+        top = _largest(self.array)
+        if top == 0 or not math.isfinite(top):
+            return top or -np.inf
+        # In parts of the largest, since squares of small numbers are 0 and of large ones ∞.
+        norm = float(np.linalg.norm(self.array / top))
+        return math.log2(top) + math.log2(norm) + self.exponent
 
     def log10(self) -> np.ndarray:
         """Return log₁₀ of each entry's size; −∞ of zeros. It neither under- nor overflows."""

@@ -192,15 +192,20 @@ def shown(value: Any, log10: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Set a share: in percent, as a number where that would read 0.0%.
+    """Set a share: in percent; as a power of ten where that would read 0.0% or above 1,000%.
 
     Examples
     --------
-    >>> percent(0.447), percent(-2e-7)
-    ('44.7%', '−2.0·10⁻⁷')
+    >>> percent(0.447), percent(-2e-7), percent(-237.63), percent(math.nan)
+    ('44.7%', '−2.0·10⁻⁷', '−2.4·10²', '–')
     """
-    if abs(share) < 5e-4 and share:
+    if math.isnan(share):
+        return "–"
+    if math.isinf(share) or (abs(share) < 5e-4 and share):
         return notation.number(share)
+    if abs(share) >= 10:
+        digits, exponent = f"{share:.1e}".replace("-", "−").split("e")
+        return f"{digits}·{notation.power_of_ten(int(exponent))}"
     return f"{share:.1%}".replace("-", "−")
 
 

@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 
 import microrecur as mr
 from microrecur.flows.rows import Rows
+from microrecur.flows.top import percent
 from tests.flows.brute import cells, every_tensor_path, every_way, run, summed
 from tests.flows.programs import programs
 
@@ -145,7 +146,9 @@ def test_ten_thousand_steps_are_sorted_too():
     flow = mr.flow(h, h0)
     rows = flow.spectrum()
     assert len(rows) == 10_001
-    assert sum(row.share for row in rows) == pytest.approx(1, abs=1e-9 * largest_share(rows))
+    assert rows.cancels  # classes 10¹⁶ times the gradient and more
+    assert all(math.isnan(row.share) for row in rows)
+    assert all(math.isfinite(row.log10_gross) for row in rows)
     logs = np.array([row.log10_gross for row in rows])
     assert np.log10(np.sum(10 ** (logs - logs.max()))) + logs.max() == pytest.approx(
         float(flow.log10_gross), abs=1e-6
@@ -185,14 +188,118 @@ def test_a_kind_that_is_none_lists_them():
         mr.flow(mr.tanh(x), x).spectrum(("weight", "weight"))
 
 
-def test_rows_far_below_the_largest_are_let_go_and_no_others():
-    rows = Rows((3,), np.array([1e-250, 1.0, 1e250, 1e-250, 0.0])).rescaled()
-    assert rows.low == (5,)
-    assert rows.array.shape == (1,)
-    kept = Rows((0,), np.array([1e-50, 1e100, 0.0, 1e-50])).rescaled()
-    assert (kept.low, kept.array.shape) == ((0,), (4,))
-    np.testing.assert_allclose(np.ldexp(kept.array, kept.exponent), [1e-50, 1e100, 0.0, 1e-50])
-    assert Rows((2,), np.ones(2)).at((1,)) == 0
+def grid(*numbers, low=0, exponent=0):
+    return Rows((low,), np.array(numbers), np.full(len(numbers), exponent))
+
+
+def logs(rows):
+    with np.errstate(divide="ignore"):
+        return np.log2(np.abs(rows.array)) + rows.exponent
+
+
+def test_each_class_keeps_its_own_power_of_two():
+    rows = grid(1e-250, 1.0, 1e250, 0.0, low=3).rescaled()
+    assert rows.low == (3,)
+    np.testing.assert_allclose(logs(rows)[:3], np.log2([1e-250, 1.0, 1e250]), rtol=1e-15)
+    assert np.max(np.abs(rows.array)) < 2.0**400
+    deep = rows
+    for _ in range(40):
+        deep = deep._replace(array=deep.array * [1e-60, 1.0, 1e40, 1.0]).rescaled()
+    wanted = np.array([-250 - 40 * 60, 0, 250 + 40 * 40]) * np.log2(10)
+    np.testing.assert_allclose(logs(deep)[:3], wanted, rtol=1e-13)
+    both = deep.plus(rows.moved((1,)))  # classes 3 to 7, where they overlap the larger tells
+    np.testing.assert_allclose(
+        logs(both)[[0, 1, 2, 4]], [wanted[0], 0, wanted[2], -np.inf], rtol=1e-13
+    )
+    assert logs(both)[3] == pytest.approx(250 * np.log2(10))
+    assert rows.at((2,)).value() == rows.at((6,)).value() == both.at((7,)).value() == 0
+
+
+def test_a_class_of_zeros_hides_none_that_is_small():
+    zero, small = grid(0.0, 1.0, exponent=3000), grid(1.0, 1.0, exponent=-3000)
+    for total in (zero.plus(small), small.plus(zero)):
+        np.testing.assert_array_equal(logs(total), [-3000, 3000])
+
+
+def sizes_by_hand(cell, xs, h, c):
+    """log₁₀ gross of each class of h_T back to h₀: a sum of logarithms, one per class."""
+    Wx, Wh = cell.weight_ih.numpy().ravel(), cell.weight_hh.numpy().ravel()
+    b = (cell.bias_ih.numpy() + cell.bias_hh.numpy()).ravel()
+    steps = []
+    for x in xs:
+        z = Wx * x + Wh * h + b
+        i, f, o = 1 / (1 + np.exp(-z[[0, 1, 3]]))
+        g, before = np.tanh(z[2]), c
+        c = f * c + i * g
+        t = np.tanh(c)
+        h = o * t
+        sloped = abs(g * i * (1 - i) * Wh[0]) + abs(before * f * (1 - f) * Wh[1])
+        through_o = abs(t * o * (1 - o) * Wh[3])
+        steps.append(np.log([sloped, abs(i * (1 - g * g) * Wh[2]), f, through_o, o * (1 - t * t)]))
+    at_h, at_c = np.full(len(xs) + 1, -np.inf), np.full(len(xs) + 1, -np.inf)
+    at_h[0] = 0.0
+
+    def further(a):
+        return np.concatenate([[-np.inf], a[:-1]])
+
+    for sloped, through_g, f, through_o, into_c in reversed(steps):
+        both = np.logaddexp(at_c, at_h + into_c)
+        slopes = np.logaddexp(further(both) + sloped, further(at_h) + through_o)
+        at_h, at_c = np.logaddexp(slopes, both + through_g), both + f
+    return at_h / math.log(10)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.1, 4.0])
+def test_every_row_is_right_however_far_below_the_largest(scale):
+    cell, xs = mr.LSTMCell(1, 1, seed=0), np.random.default_rng(0).normal(size=1000)
+    cell.weight_hh.assign(cell.weight_hh.numpy() * scale)
+    h = mr.unroll(cell, list(xs), (mr.tensor(0.3), mr.tensor(-0.1)))[-1][0]
+    rows = mr.flow(h, "h0").spectrum()
+    assert len(rows) == 1001
+    wanted = sizes_by_hand(cell, xs, 0.3, -0.1)
+    np.testing.assert_allclose([row.log10_gross for row in rows], wanted, rtol=0, atol=1e-9)
+    assert all(row.log10_net <= row.log10_gross + 1e-9 for row in rows)
+    assert all(row.gross_shown != "0" for row in rows)
+
+
+def test_no_class_has_a_net_above_its_gross():
+    h, (h0, _) = run(cells()["lstm of 2"], 600, scale=4.0)
+    for row in mr.flow(h.sum(), h0).spectrum():
+        assert row.log10_net <= row.log10_gross + 1e-6
+
+
+def test_shares_that_cancel_below_rounding_are_none_and_say_so():
+    x = mr.tensor(1.0)
+    s = mr.sigmoid(x) * 1e20
+    calm = mr.flow(s - x, x).spectrum()
+    assert not calm.cancels
+    assert sum(row.share for row in calm) == pytest.approx(1)
+    h, (h0, _) = run(mr.LSTMCell(1, 8, seed=0), 300, scale=8.0)
+    rows = mr.flow(h.sum(), h0).spectrum()
+    largest = max(row.log10_net for row in rows)
+    assert largest - 15 > rows.flow.net.log2() * math.log10(2)
+    assert rows.cancels
+    assert all(math.isnan(row.share) for row in rows)
+    for text in (str(rows), repr(rows), rows._repr_html_()):
+        assert "nan" not in text
+        assert text.count("no shares: the classes cancel, the largest ≈ 10") == 1
+    assert "no shares" not in str(calm) + calm._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (9.99, "999.0%"),
+        (237.63, "2.4·10²"),
+        (-2e39, "−2.0·10³⁹"),
+        (math.nan, "–"),
+        (-math.inf, "−∞"),
+        (0.0, "0.0%"),
+        (1e-5, "1.0·10⁻⁵"),
+    ],
+)
+def test_shares_read_well_at_any_size(share, text):
+    assert percent(share) == text
 
 
 def test_a_planted_defect_is_seen(monkeypatch):
