@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from microrecur.engine import ops
 from microrecur.engine.primitive import Elementwise
 from microrecur.engine.tensor import NO_STATIC, Tensor
-from microrecur.graphs.expressions import Expression, symbol
+from microrecur.graphs.expressions import Expression, number, symbol
 from microrecur.graphs.identities import RULES
 from microrecur.graphs.ranges import is_number_of_the_formula
 
@@ -64,6 +65,18 @@ class Algebra:
             shape = np.broadcast_shapes(*[part.shape for part in parts])
         card = ops.TABLE[name]
         return self.settled(Expression(shape, card, parts, static, tensor))
+
+    def total(self, terms: Sequence[Expression]) -> Expression:
+        """Add terms up, equal ones as a number of times one."""
+        equal: dict[Any, list[Expression]] = {}
+        for term in terms:
+            equal.setdefault(term.key, []).append(term)
+        return reduce(lambda a, b: self.apply("add", a, b), map(self._times, equal.values()))
+
+    def _times(self, equal: Sequence[Expression]) -> Expression:
+        if len(equal) == 1:
+            return equal[0]
+        return self.apply("mul", number(len(equal)), equal[0])
 
     def settled(self, made: Expression) -> Expression:
         """Put an expression whose parts are settled into textbook form."""

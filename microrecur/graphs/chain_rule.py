@@ -223,23 +223,28 @@ class Sweep:
         return tuple(sorted(chains, key=lambda c: (rank.get(c.start, -1), c.place)))  # type: ignore[arg-type]
 
     def _gathered(self, chains: list[Chain]) -> list[Chain]:
-        """Several chains that differ entry by entry only, as one, such as ⊙ (h − n)."""
-        if len(chains) < 2 or any(c.start is not chains[0].start for c in chains):
-            return chains
+        """Chains that differ entry by entry only, as one, such as ⊙ (h − n)."""
+        groups: dict[Any, list[Chain]] = {}
+        for chain in chains:
+            mixing = max(
+                (n for n, s in enumerate(chain.steps, 1) if not _is_entry_by_entry(s)), default=0
+            )
+            until = tuple(step.key for step in chain.steps[:mixing])
+            groups.setdefault((chain.start, until), []).append(chain)
+        return [self._as_one(group) if len(group) > 1 else group[0] for group in groups.values()]
+
+    def _as_one(self, chains: list[Chain]) -> Chain:
         shared = common([c.steps for c in chains])
-        rests = [c.steps[shared:] for c in chains]
-        if not all(_is_entry_by_entry(step) for rest in rests for step in rest):
-            return chains
-        terms = [self._entries(rest) for rest in rests]
+        terms = [self._entries(c.steps[shared:]) for c in chains]
         terms.sort(key=lambda term: term.is_op("neg"))
-        total = reduce(lambda a, b: self._algebra.apply("add", a, b), terms)
+        total = self._algebra.total(terms)
         before = chains[0].steps[:shared]
         start = self._y if chains[0].start is None else chains[0].start
         shape = before[-1].shape if before else start.shape
         step = self._algebra.apply("mul", cotangent(None, shape), total)
         first = min(chains, key=lambda c: c.place)
         steps = (*first.steps[:shared], *reversed(_taken_apart(step)))
-        return [replace(first, steps=steps)]
+        return replace(first, steps=steps)
 
     def _entries(self, steps: Sequence[Expression]) -> Expression:
         """The product of factors that act entry by entry."""

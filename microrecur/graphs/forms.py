@@ -35,6 +35,8 @@ from microrecur.graphs.expressions import (
     number,
 )
 
+Row = Sequence[Expression]  # the factors of one product
+
 NUMBERS, JACOBIAN, COTANGENT = "numbers", "Jacobian", "cotangent"
 
 
@@ -110,36 +112,39 @@ class _Products:
         self._y, self._algebra, self._matrices = y, algebra, form == JACOBIAN
 
     def total(self, chains: Sequence[Chain]) -> Expression:
-        """Return the sum of the chains."""
-        rows = [[*self._beginning(chain), *chain.steps] for chain in chains]
-        return self._sum(rows)
+        """Return the sum of the chains, equal ones as a number of times one."""
+        rows: dict[object, list[Row]] = {}
+        for chain in chains:
+            row = [*self._beginning(chain), *chain.steps]
+            rows.setdefault(self._product(1, row).key, []).append(row)
+        return self._sum([(len(equal), equal[0]) for equal in rows.values()])
 
     def _beginning(self, chain: Chain) -> list[Expression]:
         return [] if chain.start is None else [cotangent(chain.start, chain.start.shape)]
 
-    def _sum(self, rows: Sequence[Sequence[Expression]]) -> Expression:
-        groups: dict[object, list[Sequence[Expression]]] = {}
-        for row in rows:
-            groups.setdefault(row[0].key if row else None, []).append(row)
+    def _sum(self, rows: Sequence[tuple[int, Row]]) -> Expression:
+        groups: dict[object, list[tuple[int, Row]]] = {}
+        for times, row in rows:
+            groups.setdefault(row[0].key if row else None, []).append((times, row))
         terms = [self._term(group) for group in groups.values()]
         return reduce(lambda a, b: self._algebra.apply("add", a, b, shape=a.shape), terms)
 
-    def _term(self, group: Sequence[Sequence[Expression]]) -> Expression:
+    def _term(self, group: Sequence[tuple[int, Row]]) -> Expression:
         if len(group) == 1:
-            return self._product(group[0], None)
-        shared = common(group)
-        if not shared:  # identities only
-            return self._product([], number(len(group)))
-        return self._product(group[0][:shared], self._sum([row[shared:] for row in group]))
+            return self._product(*group[0])
+        shared = common([row for _, row in group])
+        rest = self._sum([(times, row[shared:]) for times, row in group])
+        return self._product(1, group[0][1][:shared], rest)
 
-    def _product(self, factors: Sequence[Expression], tail: Expression | None) -> Expression:
+    def _product(self, times: int, factors: Row, tail: Expression | None = None) -> Expression:
         negative = sum(f.is_op("neg") for f in factors) % 2
         factors = [f for f in factors if not f.is_op("neg")]
         rest = [tail] if tail is not None else []
         if self._matrices:
-            product = self._of_matrices([*_matrices(self._algebra, factors), *rest])
+            several = [number(times)] if times > 1 else []
+            product = self._of_matrices([*several, *_matrices(self._algebra, factors), *rest])
         else:
-            product = reduce(self._times, [*factors, *rest], number(1))
+            product = reduce(self._times, [*factors, *rest], number(times))
         return self._algebra.apply("neg", product, shape=product.shape) if negative else product
 
     def _times(self, product: Expression, factor: Expression) -> Expression:
@@ -189,8 +194,7 @@ class _Cotangents:
 
     def total(self, chains: Sequence[Chain]) -> Expression:
         """Return the sum of the chains."""
-        terms = [self._along(chain) for chain in chains]
-        return reduce(lambda a, b: self._algebra.apply("add", a, b), terms)
+        return self._algebra.total([self._along(chain) for chain in chains])
 
     def _along(self, chain: Chain) -> Expression:
         g = self._seed() if chain.start is None else cotangent(chain.start, chain.start.shape)

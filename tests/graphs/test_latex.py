@@ -319,6 +319,35 @@ def test_a_grus_update_gate_weighs_the_difference():
     )
 
 
+def test_a_minimal_gated_units_gate_weighs_the_difference_too():
+    """Also where a third path leads to the gate, through what it resets."""
+    _, ((h,),) = run("minimal gated unit")
+    slope = r"\odot f_t \odot (1 - f_t)) U_f^{\top}"
+    assert sides_of(str(mr.latex(h).derivative("t0.h")))[1] == (
+        rf"\operatorname{{diag}}((g_t - h_{{t-1}}) {slope} + \operatorname{{diag}}(1 - f_t)"
+        r" + \operatorname{diag}(f_t \odot (1 - g_t^2)) U_g^{\top}"
+        rf" (\operatorname{{diag}}(h_{{t-1}} {slope} + \operatorname{{diag}}(f_t))"
+    )
+
+
+@pytest.mark.parametrize(
+    ("f", "number", "vector"),
+    [
+        (lambda h: h * h, r"2 \cdot h", r"2 \operatorname{diag}(h)"),
+        (lambda h: h + h, "2", "2 I"),
+        (lambda h: h * h * h, r"3 \cdot h \cdot h", r"3 \operatorname{diag}(h \odot h)"),
+        (lambda h: -h * h - h * h, r"-4 \cdot h", r"-4 \operatorname{diag}(h)"),
+        (lambda h: (h * h).sum(), r"2 \cdot h", r"2 \cdot h"),
+    ],
+)
+def test_equal_terms_are_counted(f, number, vector):
+    for array, expected in ((0.3, number), (np.array([0.3, -0.5]), vector)):
+        h = named_tensor(array, "h")
+        y = f(h).named("y")
+        assert sides_of(str(mr.latex(y).derivative(h)))[1] == expected
+        check_derivative(y, h)
+
+
 def test_a_one_number_cell_prints_products_of_numbers():
     _, ((_, c),) = run("lstm", "number")
     assert sides_of(str(mr.latex(c).derivative("t0.h")))[1] == (
