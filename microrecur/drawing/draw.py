@@ -195,12 +195,12 @@ def _about(view: Graph, path: Path | None, asked: Any) -> str:
     share = getattr(asked, "share", None)
     try:
         net = found.gradient.item() if wrt.size == 1 else 0.0
-        about = f"of {sums(found)}"
+        about = sums(found)
     except FloatingPointError:  # nan or infinity on the way: drawn as such, and no sum to compare
         return ""
     if share is None and net and all(edge.value is not None for edge in path.edges):
         share = path.product / net
-    return about if share is None else f"{about}, {percent(share)} of it"
+    return f"all paths: {about}" if share is None else f"{percent(share)} of {about}"
 
 
 def _direction(rankdir: str) -> str:

@@ -117,7 +117,9 @@ class Drawing:
         return export.to_png(self.svg(), scale, theme(self.scene.theme).background)
 
     def save(self, path: str | os.PathLike[str], *, scale: float = 1.0) -> Path:
-        """Write the picture to a file, as its ending says: .svg, .png, .html or .dot.
+        """Write the picture to a file, as its ending says: .svg, .png, .pdf, .html or .dot.
+
+        A path is also written as .gif or .apng, edge by edge from the root back.
 
         Missing folders are made; a file that is there is replaced whole, or stays as it is.
 
@@ -136,6 +138,18 @@ class Drawing:
             If the picture cannot be made.
         """
         return export.save(self, path, scale)
+
+    def frames(self) -> list[str]:
+        """The picture as SVGs: the path edge by edge, as the gradient walks back."""
+        from microrecur.drawing.animation import frames
+
+        return frames(self)
+
+    def save_frames(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write the frames as 0001.svg, 0002.svg, … into a folder, made if it is missing."""
+        from microrecur.drawing.animation import save_frames
+
+        return save_frames(self, folder)
 
     def to_graphviz(self) -> graphviz.Digraph:
         """A real `graphviz.Digraph`, to change and to render with the system's Graphviz.

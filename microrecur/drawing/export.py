@@ -265,7 +265,23 @@ WRITERS: dict[str, Callable[[Drawing, float], bytes]] = {
     ".png": lambda drawing, scale: drawing.png(scale),
     ".dot": lambda drawing, scale: drawing.source.encode(),
     ".html": lambda drawing, scale: to_html(drawing).encode(),
+    ".pdf": lambda drawing, scale: to_pdf(drawing),
+    ".gif": lambda drawing, scale: _animated(drawing, "gif", scale),
+    ".apng": lambda drawing, scale: _animated(drawing, "apng", scale),
 }
+
+
+def to_pdf(drawing: Drawing) -> bytes:
+    """The drawing as one PDF page, its text selectable; needs the extra `[pdf]`."""
+    from microrecur.drawing import pdf
+
+    return pdf.to_pdf(drawing.svg(), title=printable(drawing.scene.title))
+
+
+def _animated(drawing: Drawing, kind: str, scale: float) -> bytes:
+    from microrecur.drawing.animation import to_animation
+
+    return to_animation(drawing, kind, scale)
 
 
 def save(drawing: Drawing, path: str | os.PathLike[str], scale: float = 1.0) -> Path:

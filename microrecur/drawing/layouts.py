@@ -124,7 +124,7 @@ def _description(graph: Graph, wish: Wish) -> str:
         return f"{size}; edges show their local derivatives, slopes and gates their bounds."
     root, source = (_plain_name(graph, id) for id in (path.ids[0], path.ids[-1]))
     which = "the only path" if path.count == 1 else f"one path among {count(path.count)}"
-    about = f" {wish.about}" if wish.about else ""
+    about = f", {wish.about}" if wish.about else ""
     product = "∏" if path.signed else "∏‖·‖"
     return f"Path {root} → {source}: {which}, {product} = {number(path.product)}{about}."
 

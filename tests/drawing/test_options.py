@@ -98,8 +98,7 @@ def test_a_path_of_the_flow_is_drawn_at_a_coarser_level_with_its_own_numbers() -
     drawing = draw(y, path=best)
     on_path = [edge for edge in drawing.scene.edges if edge.on_path and edge.id]
     assert [edge.id[1] for edge in on_path if edge.id and edge.id[0] == "t0.h"] != []
-    assert f"{percent(best.share)} of it" in drawing.scene.description
-    assert "net = " in drawing.scene.description
+    assert f"{percent(best.share)} of net = " in drawing.scene.description
     assert "gross = " in drawing.scene.description
 
 
