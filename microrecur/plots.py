@@ -32,6 +32,8 @@ HATCHES = ("", "///", "...", "\\\\\\", "xxx", "+++", "ooo", "---")
 def plot_by_step(flow: Flow, ax: Axes | None = None) -> Axes:
     """Plot the norm of the gradient at each state, step by step, on a log scale.
 
+    Dotted, one step's view of it (the other states held), where that is another number.
+
     Parameters
     ----------
     flow : Flow
@@ -47,11 +49,13 @@ def plot_by_step(flow: Flow, ax: Axes | None = None) -> Axes:
     table = flow.by_step()
     for k, (name, (total, view)) in enumerate(table.states.items()):
         letter = notation.typeset(name, "t")
-        for column, dash, what in ((total, "-", ""), (view, ":", ", the other states held")):
-            if column == total or view != total:
-                numbers = [(row.step, getattr(row, column)) for row in table]
-                label = f"‖∂/∂{letter}‖{what}"
-                _line(ax, numbers, COLOURS[k % 8], dash, label)
+        pairs = [(getattr(row, total), getattr(row, view)) for row in table]
+        numbers = {row.step: pair for row, pair in zip(table, pairs, strict=True)}
+        colour = COLOURS[k % 8]
+        _line(ax, [(t, a) for t, (a, _) in numbers.items()], colour, "-", f"‖∂/∂{letter}‖")
+        if any(a != b for a, b in pairs):  # else the line would lie under the other
+            label = f"‖∂/∂{letter}‖, the other states held"
+            _line(ax, [(t, b) for t, (_, b) in numbers.items()], colour, ":", label)
     _finish(ax, "step", "norm of the gradient", powers=True)
     return ax
 
@@ -171,7 +175,8 @@ def plot_routes(flow: Flow, ax: Axes | None = None) -> Axes:
 def plot_gates(flow: Flow, axes: Any = None) -> np.ndarray:
     """Plot every gate as a strip, one row per unit: its value, and its slope beside its ceiling.
 
-    A slope near its ceiling (σ′ = ¼, tanh′ = 1) is bright; a saturated one is dark.
+    A slope near its ceiling (σ′ = ¼, tanh′ = 1) is bright; a saturated one is dark. Values of one
+    scale (0 to 1, −1 to 1) share a colour map, and the bar to the right is named after them.
 
     Parameters
     ----------
@@ -189,23 +194,32 @@ def plot_gates(flow: Flow, axes: Any = None) -> np.ndarray:
     if axes is None:
         from matplotlib import pyplot
 
-        shape: dict[str, Any] = {"figsize": (2.6 * len(gates) + 0.6, 3.8), "squeeze": False}
+        shape: dict[str, Any] = {"figsize": (2.3 * len(gates) + 1.8, 3.8), "squeeze": False}
         axes = pyplot.subplots(2, len(gates), layout="constrained", sharex=True, **shape)[1]
     grid = np.asarray(axes).reshape(2, len(gates))
+    scales: dict[float, list[Any]] = {}
     for k, (name, (steps, values, slopes, low)) in enumerate(gates.items()):
         extent = (min(steps) - 0.5, max(steps) + 0.5, values.shape[0] + 0.5, 0.5)
         style: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest", "extent": extent}
-        shown = grid[0, k].imshow(values, vmin=low, vmax=1, cmap="cividis", **style)
-        share = grid[1, k].imshow(slopes, vmin=0, vmax=1, cmap="cividis", **style)
-        for ax, image in ((grid[0, k], shown), (grid[1, k], share)):
-            if k == len(gates) - 1 or low < 0:  # one bar per scale
-                ax.figure.colorbar(image, ax=ax, fraction=0.08)
+        colours = "cividis" if low == 0 else "PuOr"
+        shown = grid[0, k].imshow(values, vmin=low, vmax=1, cmap=colours, **style)
+        share = grid[1, k].imshow(slopes, vmin=0, vmax=1, cmap="gray", **style)
+        scales.setdefault(low, []).append((notation.typeset(name, "t"), shown))
+        for ax in grid[:, k]:
             ax.set_yticks([1, values.shape[0]] if values.shape[0] > 1 else [1])
         grid[0, k].set_title(notation.typeset(name, "t"))
         grid[1, k].set_xlabel("step")
     grid[0, 0].set_ylabel("value, by unit")
     grid[1, 0].set_ylabel("slope ÷ ceiling")
+    for strips in scales.values():  # one bar per scale, each named after the gates it is of
+        _bar(grid[0], strips[0][1], ", ".join(name for name, _ in strips))
+    _bar(grid[1], share, "slope ÷ ceiling, all")
     return grid
+
+
+def _bar(row: np.ndarray, image: Any, label: str) -> None:
+    """A colour bar at the right end of a row of strips."""
+    row[0].figure.colorbar(image, ax=list(row), fraction=0.03, pad=0.01).set_label(label)
 
 
 # -- helpers ---------------------------------------------------------------------------------------

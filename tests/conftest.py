@@ -26,6 +26,8 @@ def pytest_collection_modifyitems(items):
         for mark, reason in missing.items():
             if item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=reason))
+    # A browser's driver keeps an event loop running in this thread, which asyncio.run() refuses.
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 # CI installs everything a test may need, so there a skip is a test that silently did not run.

@@ -39,6 +39,11 @@ def test_norms_by_step_are_those_of_the_table(name):
         np.testing.assert_array_equal(view[:-1], [row.view_c for row in table[:0:-1]])
 
 
+def test_no_line_of_the_legend_lies_under_another():
+    shown = lines(mr.plot_by_step(flow_of(CELLS["lstm"])))
+    assert list(shown) == ["‖∂/∂hₜ‖", "‖∂/∂cₜ‖", "‖∂/∂cₜ‖, the other states held"]
+
+
 def test_the_scale_is_one_of_powers_of_ten():
     ax = mr.plot_by_step(flow_of(with_weights(mr.LSTMCell(1, 2, seed=0), forget=-4.0), T=250))
     ax.figure.canvas.draw()
@@ -109,6 +114,16 @@ def test_gates_show_values_and_slopes_over_their_ceilings():
     np.testing.assert_allclose(grid[1, 1].get_images()[0].get_array(), 4 * f * (1 - f), atol=1e-12)
     g = grid[0, 2].get_images()[0]
     assert g.get_clim() == (-1, 1)
+
+
+def test_every_scale_of_the_gates_has_one_bar_that_is_named_after_them():
+    grid = mr.plot_gates(flow_of(CELLS["lstm"]))
+    bars = [ax for ax in grid[0, 0].figure.axes if ax not in grid.ravel()]
+    named = {ax.get_ylabel(): ax.get_ylim() for ax in bars}
+    assert named == {"iₜ, fₜ, oₜ": (0, 1), "gₜ": (-1, 1), "slope ÷ ceiling, all": (0, 1)}
+    maps = [ax.get_images()[0].get_cmap().name for ax in (*grid[0], *grid[1])]
+    assert maps[0] == maps[1] == maps[3] != maps[2]
+    assert not {maps[4], *maps[5:]} & set(maps[:4])
 
 
 def test_what_is_given_is_drawn_into():

@@ -7,14 +7,15 @@ what the step's Jacobian multiplies. Both are given, under their names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, make_dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from microrecur.engine.tensor import Tensor, step_of
-from microrecur.flows.horizon import power
+from microrecur.flows.horizon import of_sequence, power
 from microrecur.flows.routes import Block, share, step_blocks, steps_of
 from microrecur.flows.steps import Rows, Step, Steps, Word, labelled, words_of
 from microrecur.flows.sweep import Linearised, Scaled
@@ -53,6 +54,13 @@ class ByStep(Table[Any]):
         step's view: ``("total_h", "view_h")``.
     routes : dict
         Of each route's name, the column of its share: ``{"via f": "share_f"}``.
+    note : str
+        What stands above it: that y does not depend on what was asked about, so that the figures
+        are of y's sequence alone; else "".
+
+    Notes
+    -----
+    With several layers it shows as one table per layer, and one of the routes from layer to layer.
     """
 
     def __init__(
@@ -61,9 +69,72 @@ class ByStep(Table[Any]):
         rows: Iterable[Any],
         states: dict[str, tuple[str, str]],
         routes: dict[str, str],
+        note: str = "",
     ) -> None:
         super().__init__(of, rows)
-        self.states, self.routes = states, routes
+        self.states, self.routes, self.note = states, routes, note
+
+    def __str__(self) -> str:
+        return self._joined([f"{title}{part}" for title, part in self._parts()])
+
+    def __repr__(self) -> str:
+        return self._joined([f"{title}{part!r}" for title, part in self._parts()])
+
+    def _repr_html_(self) -> str:
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        parts = (
+            f"<p>{escape(title.strip())}</p>{part._repr_html_()}" if title else part._repr_html_()
+            for title, part in self._parts()
+        )
+        return note + "\n".join(parts)
+
+    def _joined(self, parts: Iterable[str]) -> str:
+        return "\n\n".join([*([self.note] if self.note else []), *parts])
+
+    def _parts(self) -> list[tuple[str, Table[Any]]]:
+        """Tables that fit a screen, each with its heading: as many as there are layers, and more.
+
+        A name of several layers starts with its layer: "layer1.c", "via layer0.g→layer1.i".
+        """
+        layers = list(dict.fromkeys(name.rpartition(".")[0] for name in self.states))
+        if len(layers) < 2:
+            return [("", _Part(self.of, self, None))]
+        parts: list[tuple[str, Table[Any]]] = []
+        left = dict(self.routes)
+        for layer in layers:
+            states = [c for name, pair in self.states.items() for c in pair if _in(layer, name)]
+            routes = [name for name in left if _within(layer, name)]
+            chosen = [*states, *(left.pop(name) for name in routes)]
+            parts.append((f"{layer}\n", _Part(self.of, self, chosen)))
+        groups: dict[str, list[str]] = {}
+        for name, place in left.items():
+            groups.setdefault(name.removeprefix("via ").split("→")[0], []).append(place)
+        for start, chosen in groups.items():
+            title = f"{start}, in all layers" if start == "direct" else f"{start} → other layers"
+            parts.append((f"{title}\n", _Part(self.of, self, chosen)))
+        return parts
+
+
+class _Part(Table[Any]):
+    """Some columns of a table, beside the step; all of them when none are given."""
+
+    def __init__(self, of: type, rows: Iterable[Any], chosen: list[str] | None) -> None:
+        super().__init__(of, rows)
+        self._chosen = chosen
+
+    def _columns(self) -> list[tuple[str, str, Callable[[Any], str]]]:
+        every = super()._columns()
+        return [c for c in every if self._chosen is None or c[0] in ("step", *self._chosen)]
+
+
+def _in(layer: str, name: str) -> bool:
+    return name.rpartition(".")[0] == layer
+
+
+def _within(layer: str, route: str) -> bool:
+    """Whether all gates of a route are of this layer."""
+    marks = route.removeprefix("via ").split("→")
+    return route != "direct" and all(_in(layer, mark) for mark in marks)
 
 
 def by_step(flow: Flow) -> ByStep:
@@ -81,7 +152,8 @@ def by_step(flow: Flow) -> ByStep:
     Returns
     -------
     ByStep
-        From the last step back to that of `flow.wrt`.
+        From the last step back to that of `flow.wrt`. The figures are those of y's sequence: where
+        y does not depend on `wrt` they are the same, and the table says so above.
 
     Examples
     --------
@@ -107,7 +179,7 @@ def by_step(flow: Flow) -> ByStep:
     names = sorted({name for row in places.values() for name in row})
     order = [name for name in _in_order(steps) if name in names]
     words = words_of([steps[t] for t in places if t in steps])
-    return _table(order, words, places, _shares(flow, found, words))
+    return _table(order, words, places, _shares(flow, found, words), of_sequence(flow))
 
 
 def _in_order(steps: Steps) -> list[str]:
@@ -121,6 +193,7 @@ def _table(
     words: dict[str, Word],
     places: dict[int, dict[str, Arrived]],
     shares: dict[int, dict[Word, float]],
+    note: str,
 ) -> ByStep:
     views = "view" if len(states) > 1 else "total"  # a state alone has nothing to hold fixed
     of_states = {name: (f"total_{_plain(name)}", f"{views}_{_plain(name)}") for name in states}
@@ -139,7 +212,7 @@ def _table(
         arrived = [places[t].get(name) for name in states]
         norms = [log for a in arrived for log in _norms(a)[: 2 if len(states) > 1 else 1]]
         rows.append(of(t, *norms, *(shares.get(t, {}).get(word) for word in words.values())))
-    return ByStep(of, rows, of_states, of_routes)
+    return ByStep(of, rows, of_states, of_routes, note)
 
 
 def _norms(arrived: Arrived | None) -> tuple[float | None, float | None]:
@@ -229,7 +302,7 @@ def handed_on(flow: Flow, step: Step, views: dict[Tensor, Scaled]) -> dict[Word,
     The numbers share one power of two, which is left out.
     """
     rows = Rows(flow.linearised)
-    exponent = max(s.exponent for s in views.values() if np.any(s.array) or len(views) == 1)
+    exponent = max((s.exponent for s in views.values() if np.any(s.array)), default=0)
     start = {
         leaf: {(): np.ldexp(s.array, max(s.exponent - exponent, -4000)).reshape(1, -1)}
         for leaf, s in views.items()
@@ -257,7 +330,7 @@ class ThroughTime:
     Attributes
     ----------
     route : str
-        "direct", "via f", …; "all" for the whole gradient.
+        "direct", "via f", …; "all" for all of them together.
     steps : int
         Over how many steps.
     per_step : float
@@ -273,45 +346,73 @@ class ThroughTime:
 
 
 def through_time(flow: Flow) -> Table[ThroughTime]:
-    """Return what each route alone brings back from the last step to that of `flow.wrt`.
+    """Return what becomes of the last step's gradient on its way to `flow.wrt`, along each route.
 
-    The first row, "all", is the gradient itself; the others do not sum to it, since most paths
-    change routes on the way.
+    What enters on the way (a loss that reads the states of several steps) is left out: it has not
+    travelled as far. The first row, "all", takes every route; the others do not sum to it, since
+    most paths change routes on the way.
 
     Raises
     ------
     ValueError
         When the graph has no steps, or they do not follow one another.
     """
-    chain = steps_of(flow).chain(after=step_of(flow.wrt.scope))
     views = {state: arrived.view for state, arrived in arrivals(flow).items()}
-    start = _log10_of([views[leaf] for leaf in chain[0].leaves])
-    ends = {"all": _log10_of([views[x] for x in chain[-1].reads])}
+    chain = chain_of(flow, views)
     words = words_of(chain)
-    carried = {name: {leaf: views[leaf] for leaf in chain[0].leaves} for name in words}
+    sets = {"all": set(words.values())} | {name: {word} for name, word in words.items()}
+    return Table(ThroughTime, carried_back(flow, chain, views, sets))
+
+
+def chain_of(flow: Flow, views: Mapping[Tensor, Scaled]) -> list[Step]:
+    """The steps from the last that gets any gradient back to the one after that of `wrt`."""
+    chain = steps_of(flow).chain(after=step_of(flow.wrt.scope))
+    while len(chain) > 1 and not any(np.any(views[leaf].array) for leaf in chain[0].leaves):
+        chain = chain[1:]
+    return chain
+
+
+def carried_back(
+    flow: Flow,
+    chain: list[Step],
+    views: Mapping[Tensor, Scaled],
+    sets: Mapping[str, Collection[Word]],
+) -> list[ThroughTime]:
+    """Carry the first step's gradient back along the chain, once for each set of routes."""
+    start = {leaf: views[leaf] for leaf in chain[0].leaves}
+    begun = _log10_of(list(start.values()))
+    carried = dict.fromkeys(sets, start)
     for step in chain:
         blocks = step_blocks(flow, step)
-        for name, word in words.items():
-            carried[name] = _along(carried[name], blocks, word)
-    ends |= {name: _log10_of(list(there.values())) for name, there in carried.items()}
-    rows = [
-        ThroughTime(name, len(chain), 10 ** ((end - start) / len(chain)), end)
-        for name, end in ends.items()
-    ]
-    return Table(ThroughTime, rows)
+        for name, words in sets.items():
+            carried[name] = along(carried[name], blocks, words)
+    ends = {name: _log10_of(list(there.values())) for name, there in carried.items()}
+    n = len(chain)
+    return [ThroughTime(name, n, 10 ** ((end - begun) / n), end) for name, end in ends.items()]
 
 
-def _along(
-    here: dict[Tensor, Scaled], blocks: dict[Block, np.ndarray], word: Word
+def along(
+    here: Mapping[Tensor, Scaled],
+    blocks: Mapping[Block, np.ndarray],
+    words: Collection[Word],
 ) -> dict[Tensor, Scaled]:
-    """What the gradient at some states becomes along one route of one step."""
+    """What the gradient at some states becomes along some routes of one step."""
     there: dict[Tensor, Scaled] = {}
-    for (leaf, read, route), block in blocks.items():
-        if route == word and leaf in here:
+    for (leaf, read, word), block in blocks.items():
+        if word in words and leaf in here:
             g = here[leaf]
             part = Scaled(g.array.reshape(-1) @ block, g.exponent).rescaled()
             there[read] = there[read].plus(part).rescaled() if read in there else part
     return there
+
+
+def entering(flow: Flow, chain: list[Step]) -> list[int]:
+    """The steps of the chain whose states y reads otherwise than through later steps."""
+    lines = flow.linearised
+    nodes = {node: step.t for step in chain for node in step.nodes}
+    within = [(node, k) for node in nodes for k in range(len(node.inputs))]
+    straight = lines.sweep({flow.y: Scaled(flow.seed)}, without=within, keep=nodes)
+    return sorted({nodes[node] for node, found in straight.items() if np.any(found.array)})
 
 
 def _log10_of(parts: list[Scaled]) -> float:

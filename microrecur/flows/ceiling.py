@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microrecur.engine.tensor import Tensor, step_of
-from microrecur.flows.horizon import Lag, lags, power
+from microrecur.flows.horizon import Lag, OfSequence, lags, of_sequence, power
 from microrecur.flows.routes import steps_of
 from microrecur.flows.steps import Step, labelled
 from microrecur.flows.sweep import Scaled
@@ -63,7 +63,8 @@ def ceiling(flow: Flow) -> Table[Ceiling]:
     Returns
     -------
     Table of Ceiling
-        One row per lag and pair of states.
+        One row per lag and pair of states of y's sequence; where y does not depend on `flow.wrt`,
+        the table says so above.
 
     Examples
     --------
@@ -92,7 +93,7 @@ def ceiling(flow: Flow) -> Table[Ceiling]:
                 lag = actual[k, steps.name(target), steps.name(source)]
                 log = _log10(float(product.array[i, j]), product.exponent)
                 rows.append(Ceiling(k, lag.step, lag.target, lag.source, log, lag.log10))
-    return Table(Ceiling, rows)
+    return OfSequence(Ceiling, rows, of_sequence(flow))
 
 
 def step_bound(step: Step, columns: Sequence[Tensor], known: Bounds) -> np.ndarray:

@@ -8,9 +8,10 @@ to rounding after a few steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from html import escape
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from microrecur.engine.tensor import Tensor, step_of
 from microrecur.flows.routes import step_map, steps_of
 from microrecur.flows.steps import Step, Steps, find_route, words_of
 from microrecur.flows.sweep import Scaled
-from microrecur.flows.tables import Table, column
+from microrecur.flows.tables import SHOWN, Table, column
 from microrecur.graphs import notation
 
 if TYPE_CHECKING:
@@ -81,6 +82,40 @@ class Link(NamedTuple):
     jacobian: np.ndarray
 
 
+class OfSequence(Table[Any]):
+    """A table of figures that belong to y's sequence, whatever is asked about.
+
+    Attributes
+    ----------
+    note : str
+        What stands above it: that y does not depend on what was asked about; else "".
+    """
+
+    def __init__(self, of: type, rows: Iterable[Any], note: str) -> None:
+        super().__init__(of, rows)
+        self.note = note
+
+    def __str__(self) -> str:
+        return self._noted(super().__str__())
+
+    def __repr__(self) -> str:
+        return self._noted(super().__repr__() if len(self) > SHOWN else super().__str__())
+
+    def _repr_html_(self) -> str:
+        return (f"<p>{escape(self.note)}</p>" if self.note else "") + super()._repr_html_()
+
+    def _noted(self, text: str) -> str:
+        return f"{self.note}\n{text}" if self.note else text
+
+
+def of_sequence(flow: Flow) -> str:
+    """Say of figures by step that they are not those of wrt, where y does not depend on it."""
+    if flow.depends:
+        return ""
+    y, wrt = flow._called(flow.y), flow._called(flow.wrt)
+    return f"{y} does not depend on {wrt}: these are the figures of {y}'s own sequence."
+
+
 def links(flow: Flow, route: str | None = None) -> Iterator[Link]:
     """Yield the Jacobians of the steps from the last back to the first after `wrt`.
 
@@ -114,7 +149,8 @@ def lags(flow: Flow, route: str | None = None) -> Table[Lag]:
     Returns
     -------
     Table of Lag
-        Lag 0 is left out.
+        Lag 0 is left out. The norms are those of y's sequence; where y does not depend on
+        `flow.wrt`, the table says so above.
     """
     steps = steps_of(flow)
     rows: list[Lag] = []
@@ -125,7 +161,7 @@ def lags(flow: Flow, route: str | None = None) -> Table[Lag]:
             for source, b in columns:
                 size = _log10_norm(Scaled(product.array[a, b], product.exponent))
                 rows.append(Lag(k, t or 0, target, source, size))
-    return Table(Lag, rows)
+    return OfSequence(Lag, rows, of_sequence(flow))
 
 
 def _products(
@@ -181,7 +217,8 @@ def horizon(flow: Flow, eps: float = 1e-3, route: str | None = None) -> int | No
     Returns
     -------
     int or None
-        None when the recorded sequence is too short to tell: its last lag is not below eps.
+        Of y's sequence, also where y does not depend on `flow.wrt` (`flow.depends` tells). None
+        when the recorded sequence is too short to tell: its last lag is not below eps.
 
     Raises
     ------
@@ -220,7 +257,7 @@ def lyapunov(flow: Flow, route: str | None = None) -> np.ndarray:
     -------
     ndarray
         Natural logarithms per step, greatest first, one per number of the state; −∞ for a direction
-        that is lost to below rounding in some step.
+        that is lost to below rounding in some step. Of y's sequence, whatever `flow.wrt`.
 
     Raises
     ------
@@ -278,7 +315,13 @@ def half_life(flow: Flow, route: str | None = None) -> float:
     Returns
     -------
     float
-        Steps; ∞ when it does not shrink, 0 when nothing is left after one.
+        Steps; ∞ when it does not shrink, 0 when nothing is left after one. Of y's sequence, also
+        where y does not depend on `flow.wrt` (`flow.depends` tells).
+
+    Notes
+    -----
+    It is that of the direction that lasts longest, which this run's gradient need not have: what
+    becomes of that stands in `verdict()`, as a factor per step.
     """
     greatest = float(lyapunov(flow, route)[0])
     if greatest >= 0:

@@ -137,6 +137,10 @@ class Steps(dict[int, Step]):
         inside = node.id[len(".".join([*node.layer, f"t{node.step}."])) :]
         return ".".join([*node.layer, inside]) if self._several else inside
 
+    def layer(self, tensor: Tensor) -> str:
+        """The layer of a node, where the graph has several; else ""."""
+        return ".".join(self.graph.find(self.graph.id_of(tensor)).layer) if self._several else ""
+
     def _is_state(self, tensor: Tensor) -> bool:
         return self.graph.find(self.graph.id_of(tensor)).role == "state"
 

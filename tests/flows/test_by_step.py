@@ -158,3 +158,41 @@ def test_what_is_far_below_floating_point_is_still_told():
     assert rows["direct"].log10 == pytest.approx(max(belt), abs=1.0)
     assert rows["all"].log10 < -330
     assert len(steps_of(flow)) == 400
+
+
+def test_what_enters_on_the_way_is_not_what_the_last_step_sent():
+    _, start, after = sequence(CELLS["gru"])
+    last, early = after[-1][0].sum(), after[0][0].sum() * 50.0
+    alone, both = (mr.flow(y, start[0]).through_time()[0] for y in (last, last + early))
+    assert both.log10 == pytest.approx(alone.log10, rel=1e-12)
+
+
+# -- how it shows ----------------------------------------------------------------------------------
+
+
+def test_layers_show_one_under_the_other():
+    net = mr.LSTM(2, 3, num_layers=2, seed=0)
+    out, _ = net(np.random.default_rng(0).normal(size=(4, 2)))
+    table = mr.flow(out[-1].sum().named("L"), "layer0.t0.h").by_step()
+    text = str(table)
+    assert max(map(len, text.splitlines())) < 160
+    blocks = {block.splitlines()[0]: block for block in text.split("\n\n")}
+    headings = ["layer0", "layer1", "direct, in all layers", "layer0.i → other layers"]
+    assert list(blocks)[:4] == headings
+    assert "‖∂/∂layer1.cₜ‖ total" in blocks["layer1"]
+    shown = [word for block in blocks.values() for word in table.routes if f"{word}  " in block]
+    assert len(shown) >= len(table.routes) - len(blocks)
+    html = table._repr_html_()
+    assert html.count("<table>") == len(blocks)
+    assert "<p>layer1</p>" in html
+    assert len(pandas.DataFrame(table).columns) == 34
+
+
+def test_of_what_y_does_not_depend_on_the_figures_are_called_the_sequences():
+    other = mr.flow(flow_of(CELLS["lstm"]).y, mr.tensor(1.0, name="q"))
+    note = "L does not depend on q: these are the figures of L's own sequence."
+    for table in (other.by_step(), other.lags(), other.ceiling()):
+        assert str(table).startswith(note)
+        assert repr(table).startswith(note)
+        assert table._repr_html_().startswith("<p>L does not depend on q: ")
+    assert note not in str(flow_of(CELLS["lstm"]).by_step())
