@@ -141,6 +141,11 @@ def _is_entry_by_entry(step: Expression) -> bool:
     return step.is_op("neg") or scale(step) is not None
 
 
+def _mixed_until(steps: Sequence[Expression]) -> int:
+    """How many steps there are up to the last that does not act entry by entry."""
+    return max((n for n, s in enumerate(steps, 1) if not _is_entry_by_entry(s)), default=0)
+
+
 def common(factors: Sequence[Sequence[Expression]]) -> int:
     """How many factors all the products begin with."""
     columns = zip(*factors, strict=False)
@@ -226,15 +231,14 @@ class Sweep:
         """Chains that differ entry by entry only, as one, such as ⊙ (h − n)."""
         groups: dict[Any, list[Chain]] = {}
         for chain in chains:
-            mixing = max(
-                (n for n, s in enumerate(chain.steps, 1) if not _is_entry_by_entry(s)), default=0
-            )
-            until = tuple(step.key for step in chain.steps[:mixing])
+            until = tuple(step.key for step in chain.steps[: _mixed_until(chain.steps)])
             groups.setdefault((chain.start, until), []).append(chain)
         return [self._as_one(group) if len(group) > 1 else group[0] for group in groups.values()]
 
     def _as_one(self, chains: list[Chain]) -> Chain:
         shared = common([c.steps for c in chains])
+        if all(len(c.steps) == shared for c in chains):  # 2 a, not a 2
+            shared = _mixed_until(chains[0].steps)
         terms = [self._entries(c.steps[shared:]) for c in chains]
         terms.sort(key=lambda term: term.is_op("neg"))
         total = self._algebra.total(terms)

@@ -9,11 +9,14 @@ import numpy as np
 
 from microrecur.engine.tensor import Tensor
 from microrecur.graphs.algebra import Algebra
+from microrecur.graphs.chain_rule import edge_factors, passes
 from microrecur.graphs.derivation import Derivation
 from microrecur.graphs.expressions import Expression
 from microrecur.graphs.graph import Graph, Node, graph
 from microrecur.graphs.layout import Equality, Page
 from microrecur.graphs.symbols import Symbols
+
+Place = tuple[tuple[str, ...], int | None]  # layer and step
 
 
 class Latex:
@@ -107,8 +110,9 @@ def latex(
     x : Tensor, tuple of Tensor, or cell
         What to print. A cell prints one step.
     depth : int, optional
-        How many layers of named records are written out; pre-activations do not count. When not
-        given, a state prints the equations of its whole step, anything else its own.
+        How many layers of named records are written out; pre-activations do not count, unless a
+        derivative speaks of them, as of m in r ⊙ m. When not given, a state prints the equations of
+        its whole step, anything else its own.
     numbers : bool
         Add the numbers of this run; everything printed must be one number.
     steps : {"symbolic", "numbers"}
@@ -170,6 +174,7 @@ class _Forward:
         self._roots, self._symbols = view.roots, symbols
         self._nodes: dict[Tensor, Node] = {node.tensor: node for node in view.nodes}
         self._algebra = Algebra(self._nodes)
+        self._spoken: dict[Place, frozenset[Tensor | None]] = {}
 
     def equations(self, depth: int | None) -> list[Equality]:
         """Return one equation per root; states without a depth bring those of their whole step."""
@@ -187,23 +192,44 @@ class _Forward:
         return self._algebra.define(x, self._opens, depth)
 
     def _opens(self, x: Tensor, depth: int) -> int | None:
-        """Parameters keep their symbols; what leads straight into a gate is part of its line."""
+        """Parameters keep their symbols; a sum that no derivative speaks of is part of its line."""
         role = self._nodes[x].role
         if role == "parameter":
             return None
-        if role == "pre-activation":
+        if role == "pre-activation" and x not in self._spoken_of(self._place(x)):
             return depth
         return depth - 1 if depth > 1 else None
 
+    def _place(self, x: Tensor) -> Place:
+        return self._nodes[x].layer, self._nodes[x].step
+
+    def _spoken_of(self, place: Place) -> frozenset[Tensor | None]:
+        """The records whose symbols stand in the factors of one step, such as m in ∂(r ⊙ m)/∂r."""
+        if place not in self._spoken:
+            within = [x for x in self._nodes if x.op is not None and self._place(x) == place]
+            edges = [(x, k) for x in within for k in range(len(x.inputs)) if passes(x, k)]
+            found = (self._symbols_in(x, k) for x, k in edges)
+            self._spoken[place] = frozenset().union(*found)
+        return self._spoken[place]
+
+    def _symbols_in(self, node: Tensor, k: int) -> frozenset[Tensor | None]:
+        try:
+            factors = edge_factors(node, k, self._algebra) or ()
+        except ValueError:  # too long to be printed
+            return frozenset()
+        return frozenset().union(*[factor.records for factor in factors])
+
     def _whole_step(self) -> list[Tensor]:
         """What has a name and was computed in the step of the roots, oldest first."""
-        places = {(self._nodes[x].layer, self._nodes[x].step) for x in self._roots}
+        places = set(map(self._place, self._roots))
         within = [
             node.tensor
             for node in self._nodes.values()
-            if (node.layer, node.step) in places and node.name is not None and node.op is not None
+            if self._place(node.tensor) in places and node.name is not None and node.op is not None
         ]
-        return [x for x in within if self._nodes[x].role != "pre-activation"] or list(self._roots)
+        spoken = frozenset().union(*map(self._spoken_of, places))
+        lines = [x for x in within if self._nodes[x].role != "pre-activation" or x in spoken]
+        return lines or list(self._roots)
 
     def _gates_first(self, found: Mapping[Tensor, Expression]) -> list[Tensor]:
         """Gates as early as what they read allows, then the rest as it was recorded."""

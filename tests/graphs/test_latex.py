@@ -137,13 +137,33 @@ def test_an_lstm_step_is_the_textbooks():
 @pytest.mark.parametrize(
     ("after", "candidate"),
     [
-        (True, r"n_t &= \tanh(x_t W_n + b^{ih}_n + r_t \odot (h_{t-1} U_n + b^{hh}_n)) \\"),
+        (True, r"n_t &= \tanh(x_t W_n + b^{ih}_n + r_t \odot m_t) \\"),
         (False, r"n_t &= \tanh(x_t W_n + b^{ih}_n + (r_t \odot h_{t-1}) U_n + b^{hh}_n) \\"),
     ],
 )
 def test_a_gru_step_says_where_it_resets(after, candidate):
     lines = str(mr.latex(mr.GRUCell(3, 4, reset_after=after))).split("\n")
-    assert lines[3:5] == [candidate, r"h_t &= (1 - z_t) \odot n_t + z_t \odot h_{t-1}"]
+    assert lines[-3:-1] == [candidate, r"h_t &= (1 - z_t) \odot n_t + z_t \odot h_{t-1}"]
+    assert lines[3:-3] == ([r"m_t &= h_{t-1} U_n + b^{hh}_n \\"] if after else [])
+
+
+@every_cell
+@every_shape
+def test_a_derivative_speaks_of_nothing_that_the_step_does_not_define(kind, shape):
+    _, states = run(kind, shape, steps=2)
+    defined = {left for left, *_ in map(sides_of, parser.lines_of(str(mr.latex(states[-1]))))}
+    spoken = set()
+    for y in states[-1]:
+        known = [n for n in mr.graph(y).nodes if n.op is None or n.role == "parameter"]
+        for x in [*states[0], *(n.tensor for n in known if n.name and n.step in (2, None))]:
+            try:
+                symbols = mr.latex(y).derivative(x).symbols
+            except ValueError as refusal:
+                assert "does not depend" in str(refusal)
+                continue
+            step_2 = {r for r in symbols.values() if "t=2" in r.scope and r.op is not None}
+            spoken |= {text for text, record in symbols.items() if record in step_2}
+    assert spoken and spoken <= defined
 
 
 def test_a_peephole_gate_comes_after_the_state_it_sees():
@@ -337,6 +357,11 @@ def test_a_minimal_gated_units_gate_weighs_the_difference_too():
         (lambda h: h + h, "2", "2 I"),
         (lambda h: h * h * h, r"3 \cdot h \cdot h", r"3 \operatorname{diag}(h \odot h)"),
         (lambda h: -h * h - h * h, r"-4 \cdot h", r"-4 \operatorname{diag}(h)"),
+        (
+            lambda h: mr.tanh((u := h + 1) * u),
+            r"2 \cdot (1 - y^2) \cdot (h + 1)",
+            r"\operatorname{diag}(2 \cdot (1 - y^2) \odot (h + 1))",
+        ),
         (lambda h: (h * h).sum(), r"2 \cdot h", r"2 \cdot h"),
     ],
 )
