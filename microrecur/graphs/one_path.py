@@ -16,7 +16,6 @@ from microrecur.graphs.chain_rule import (
     between,
     count_paths,
     edge_factors,
-    too_long,
 )
 from microrecur.graphs.graph import LEVELS, Graph
 
@@ -78,20 +77,27 @@ class OnePath:
         ValueError
             When it is no path, could be several, or is longer than a page.
         """
+        legs = list(self._legs())
+        if sum(len(leg.hops) for leg in legs) > MOST_FACTORS:
+            raise self._too_long()
         chains = [Chain(None)]
-        for leg in self._legs():
+        for leg in legs:
             found = self._taking(leg, algebra) if leg.hops else self._folded(leg, algebra)
             chains = [_joined(chain, part) for chain in chains for part in found]
             if len(chains[0].steps) > MOST_FACTORS:
-                ends = self._records[0], self._records[-1]
-                raise too_long(*ends, f"more than {MOST_FACTORS} factors on this path")
+                raise self._too_long()
         return tuple(chains)
 
+    def _too_long(self) -> ValueError:
+        return ValueError(
+            f"latex: this path from {self.ids[0]} back to {self.ids[-1]} has more than "
+            f"{MOST_FACTORS} factors, the most that a page shows; ask for fewer steps"
+        )
+
     def _legs(self) -> Iterator[Leg]:
-        here = {node.tensor for node in self._graph.nodes}
         for (target, source), edge in zip(pairwise(self._records), self._edges, strict=True):
             factors = edge.factors if edge is not None else ()
-            known = all(factor.node in here for factor in factors)  # else of another run
+            known = all(factor.node in self._every for factor in factors)  # else of another run
             hops = tuple((f.node, f.position) for f in reversed(factors)) if known else ()
             yield Leg(target, source, hops)
 
@@ -125,16 +131,22 @@ class OnePath:
         """The chain from one record back to another: the only one, or the only one past no name."""
         if a is b:
             return [Chain(None)]
-        every = {node.tensor for node in self._graph.nodes}
         others = set(self._records)
-        named = {record for record in every if record.name is not None}
-        for blocked in [every] if b in a.inputs else [others, others | named]:
+        for blocked in [self._every] if b in a.inputs else [others, others | self._named]:
             nodes = between(a, b, blocked - {a, b})
             if a not in nodes:
                 break
             if b in a.inputs or count_paths(nodes, a, b) == 1:
                 return list(Sweep(a, b, algebra, blocked=blocked - {a, b}).lines()[-1].chains)
         raise ValueError(self._no_way(a, b, others))
+
+    @cached_property
+    def _every(self) -> set[Tensor]:
+        return {node.tensor for node in self._graph.nodes}
+
+    @cached_property
+    def _named(self) -> set[Tensor]:
+        return {record for record in self._every if record.name is not None}
 
     def _no_way(self, a: Tensor, b: Tensor, others: set[Tensor]) -> str:
         """Why nothing leads from one to the other, or which ids choose among several ways."""

@@ -561,6 +561,16 @@ def test_a_paths_ids_may_leave_out_what_no_level_folds():
         formula.derivative("t0.h", path=["t2.h", "t2.hidden state.tanh1", "t2.c", "t1.c", "t0.h"])
 
 
+def test_a_path_longer_than_a_page_is_refused():
+    start, states = run("gru", "number", steps=250)
+    (top,) = mr.flow(states[-1][0], start[0]).top(1)
+    for path in (top, top.path):
+        with pytest.raises(
+            ValueError, match=r"this path from t250\.h back to t0\.h has more than 200"
+        ):
+            mr.latex(states[-1][0]).derivative("t0.h", path=path)
+
+
 @pytest.mark.parametrize("path", ["t1.c", 3, {"t1.c", "t0.h"}])
 def test_what_is_no_path_says_what_a_path_is(path):
     _, ((_, c),) = run("lstm")
