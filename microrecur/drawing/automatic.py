@@ -130,7 +130,10 @@ def _arrow(
 def _beside(graph: Graph, edge: SceneEdge) -> SceneEdge:
     """A gradient's own computation runs from right to left, below the steps it belongs to."""
     source, target = (graph.find(id).layer[:1] == (GRADIENT,) for id in edge.id or ())
-    return replace(edge, back=True) if source else replace(edge, aside=target)
+    if source:
+        return replace(edge, back=True)
+    # What the gradient reads of the forward pass: told by the lines there, no label has room.
+    return replace(edge, aside=True, labels=()) if target else edge
 
 
 def _share_arrow(edge: Edge, shares: Shares) -> SceneEdge:

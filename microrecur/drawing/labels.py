@@ -68,7 +68,11 @@ def gradient_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
     text = "−" if found is None else number(found)
     sign = "∇" if node.value is not None else "‖∇‖"
     together = f"{sign} {text}"
-    return (together,) if text_width(together, NODE_TEXT) <= room else (sign, text)
+    if text_width(together, NODE_TEXT) <= room:
+        return (together,)
+    if text_width(text, NODE_TEXT) <= room + 8.0:
+        return sign, text
+    return sign, *text.replace("·", "·\n").split("\n")
 
 
 def size_text(node: Node) -> str:

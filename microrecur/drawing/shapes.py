@@ -18,6 +18,7 @@ _SHAPES = {
     "stacked": "ellipse",
     "op": "circle",
 }
+_MOST_LINES = 5  # in a narrow ellipse
 _INSIDE_ELLIPSE = 0.84  # of its width: what a line of text near the middle may take
 
 
@@ -34,6 +35,8 @@ def scene_node(
     lines = _lines(node, place, names, written)
     if place.look != "op":
         lines += labels.gradient_lines(node, names, place.size[0] * _INSIDE_ELLIPSE)
+    if place.look == "stacked" and len(lines) > _MOST_LINES:
+        lines = lines[1:]  # the name tells which gate it is; its symbol has no room
     return SceneNode(
         key=key or node.id,
         id=node.id,
