@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from microrecur.engine.tensor import Tensor, ancestry, by_step, step_of
 from microrecur.flows.flow import Flow, flow, start_of
+from microrecur.flows.nonfinite import refuse_overflow
 from microrecur.flows.sweep import Edge, Linearised, Scaled
 from microrecur.flows.tables import Table, column
 from microrecur.flows.top import percent, shown
@@ -119,7 +120,7 @@ def contributions(y: Tensor, W: Tensor | str, seed: ArrayLike | None = None) -> 
     >>> bool(abs(sum(row.term for row in terms) - terms.total) < 1e-15)
     True
     """
-    whole = flow(y, W, seed)
+    whole = flow(y, W, seed).checked()
     lines = whole.linearised
     if not whole.depends:
         return Contributions(whole, [])
@@ -258,6 +259,8 @@ def truncate(y: Tensor, k: int, seed: ArrayLike | None = None) -> Truncation:
 
     Raises
     ------
+    FloatingPointError
+        When a recorded number is not finite; the message names the first node.
     ValueError
         When k is no whole number ≥ 1, or y was computed in no steps.
 
@@ -273,6 +276,8 @@ def truncate(y: Tensor, k: int, seed: ArrayLike | None = None) -> Truncation:
     bias_ih    1.17         1.54     24.3%  24.3%
     bias_hh    1.17         1.54     24.3%  24.3%
     """
+    if not isinstance(y, Tensor):
+        raise TypeError(f"truncate() reads a recorded tensor (a loss), not {type(y).__name__}")
     if not isinstance(k, (int, np.integer)) or k < 1:
         raise ValueError(f"truncate: k is a whole number of steps ≥ 1, not {k!r}")
     start = {y: Scaled(start_of(y, seed))}
@@ -284,7 +289,9 @@ def truncate(y: Tensor, k: int, seed: ArrayLike | None = None) -> Truncation:
     first, last = min(computed), max(computed)
     cuts = tuple(range(last - k + 1, first, -k))[::-1]
     leaves = [node for node in records if node.is_leaf and node.requires_grad]
-    whole = Linearised([y], leaves).sweep(start)
+    lines = Linearised([y], leaves)
+    refuse_overflow(lines.nodes, y)
+    whole = lines.sweep(start)
     kept = Linearised([y], leaves, without=_crossing(records, cuts)).sweep(start)
     ids = identify(records)
     return Truncation(
@@ -310,7 +317,7 @@ def _crossing(records: Sequence[Tensor], cuts: Sequence[int]) -> list[Edge]:
 
 def _compared(leaf: Tensor, id: str, kept: Scaled | None, whole: Scaled | None) -> Truncated:
     nothing = Scaled(np.zeros(leaf.shape))
-    kept, whole = kept or nothing, whole or nothing
+    kept, whole = (kept or nothing).rescaled(), (whole or nothing).rescaled()
     square = Scaled(np.asarray(np.sum(whole.array * whole.array)), whole.exponent)
     missing = whole.plus(Scaled(-kept.array, kept.exponent))
     along = Scaled(np.asarray(np.sum(missing.array * whole.array)), missing.exponent)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from microrecur.engine.errors import ShapeError
 from microrecur.engine.tensor import Tensor
-from microrecur.flows.nonfinite import refuse_nonfinite
+from microrecur.flows.nonfinite import refuse_nonfinite, refuse_overflow
 from microrecur.flows.paths import Path, source_id
 from microrecur.flows.sweep import Edge, Linearised, Scaled
 from microrecur.graphs import notation
@@ -67,6 +67,7 @@ class Flow:
     ) -> None:
         self.y, self.wrt, self.seed = y, wrt, seed
         self.without: frozenset[Edge] = frozenset(without)
+        self._finite = False  # until looked at
 
     @cached_property
     def graph(self) -> Graph:
@@ -89,6 +90,23 @@ class Flow:
             return self.graph.id_of(tensor)
         return tensor._label()
 
+    def checked(self) -> Flow:
+        """Return the flow itself, once it is sure that no number on the way overflowed.
+
+        A run that overflowed has slopes 0 and nan in places, which look like causes and are none.
+
+        Raises
+        ------
+        FloatingPointError
+            When the seed or a recorded number is not finite; the message names the first node.
+        """
+        if not self._finite:
+            if not np.isfinite(self.seed).all():
+                raise FloatingPointError("the seed is not finite")
+            refuse_overflow(self.linearised.nodes, self.y)
+            self._finite = True
+        return self
+
     # -- the sum over all paths --------------------------------------------------------------------
 
     @property
@@ -107,7 +125,7 @@ class Flow:
     @cached_property
     def net(self) -> Scaled:
         """The signed sum over all paths, at any depth."""
-        found = self._sweep(self.seed)
+        found = self.checked()._sweep(self.seed)
         if not np.isfinite(found.array).all():
             refuse_nonfinite(self)
         return found
@@ -115,7 +133,7 @@ class Flow:
     @cached_property
     def absolute(self) -> Scaled:
         """The sum of |product| over all scalar-level paths, at any depth."""
-        found = self._sweep(np.abs(self.seed), absolute=True)
+        found = self.checked()._sweep(np.abs(self.seed), absolute=True)
         if not np.isfinite(found.array).all():
             refuse_nonfinite(self)
         return found
@@ -238,17 +256,25 @@ class Flow:
 
         Raises
         ------
+        TypeError
+            When it is no path.
         ValueError
             When there is no path at all.
         """
         from microrecur.flows.ledger import ledger
+        from microrecur.flows.top import TopPath
 
         if path is None:
             found = self.top(1)
             if not found:
                 raise ValueError(f"{self!r}: there is no path, so there is no ledger")
             path = found[0]
-        return ledger(self.graph, path if isinstance(path, Path) else path.path)
+        if not isinstance(path, (Path, TopPath)):
+            raise TypeError(
+                f"ledger() reads a path, not {type(path).__name__}: one of top(), as "
+                "flow.ledger(flow.top(5)[2]), or of strongest_path()"
+            )
+        return ledger(self.checked().graph, path if isinstance(path, Path) else path.path)
 
     # -- steps and routes --------------------------------------------------------------------------
 
@@ -256,7 +282,7 @@ class Flow:
         """Return the Jacobian of a step, split by the gates it passes; see `routes.routes`."""
         from microrecur.flows import routes
 
-        return routes.routes(self, at)
+        return routes.routes(self.checked(), at)
 
     def cut(self, route: str | Sequence[str], at: int | Iterable[int] | None = None) -> Flow:
         """Return the flow without some routes; the recorded numbers stay; see `routes.cut`."""
@@ -268,49 +294,49 @@ class Flow:
         """Return the norms and the routes' shares step by step; see `by_step.by_step`."""
         from microrecur.flows import by_step
 
-        return by_step.by_step(self)
+        return by_step.by_step(self.checked())
 
     def through_time(self) -> Table[ThroughTime]:
         """Return what each route alone brings back over all steps; see `by_step.through_time`."""
         from microrecur.flows import by_step
 
-        return by_step.through_time(self)
+        return by_step.through_time(self.checked())
 
     def lags(self, route: str | None = None) -> Table[Lag]:
         """Return ‖∂s_T/∂s_{T−k}‖ for each lag k and pair of states; see `horizon.lags`."""
         from microrecur.flows import horizon
 
-        return horizon.lags(self, route)
+        return horizon.lags(self.checked(), route)
 
     def horizon(self, eps: float = 1e-3, route: str | None = None) -> int | None:
         """Return the lag from which all later gradients stay below eps; see `horizon.horizon`."""
         from microrecur.flows import horizon
 
-        return horizon.horizon(self, eps, route)
+        return horizon.horizon(self.checked(), eps, route)
 
     def half_life(self, route: str | None = None) -> float:
         """Return in how many steps the gradient halves; see `horizon.half_life`."""
         from microrecur.flows import horizon
 
-        return horizon.half_life(self, route)
+        return horizon.half_life(self.checked(), route)
 
     def lyapunov(self, route: str | None = None) -> np.ndarray:
         """Return the exponents of the product of step Jacobians; see `horizon.lyapunov`."""
         from microrecur.flows import horizon
 
-        return horizon.lyapunov(self, route)
+        return horizon.lyapunov(self.checked(), route)
 
     def ceiling(self) -> Table[Ceiling]:
         """Return, by lag, what the cards and weights allow, and what is; see `ceiling.ceiling`."""
         from microrecur.flows import ceiling
 
-        return ceiling.ceiling(self)
+        return ceiling.ceiling(self.checked())
 
     def verdict(self) -> Verdict:
         """Return sentences that name cause, step, gate and number; see `verdict.verdict`."""
         from microrecur.flows import verdict
 
-        return verdict.verdict(self)
+        return verdict.verdict(self.checked())
 
 
 def flow(y: Tensor, wrt: Tensor | str, seed: ArrayLike | None = None) -> Flow:
@@ -335,6 +361,8 @@ def flow(y: Tensor, wrt: Tensor | str, seed: ArrayLike | None = None) -> Flow:
         When y has more than one number and no seed is given, or the shapes differ.
     UnknownNode
         When no node has the id; the nearest are named.
+    ValueError
+        When y is a leaf other than wrt: under `no_grad` nothing is recorded.
     StaleGraphError
         When a parameter was assigned a new value since.
 
@@ -357,6 +385,11 @@ def flow(y: Tensor, wrt: Tensor | str, seed: ArrayLike | None = None) -> Flow:
     if not isinstance(wrt, (Tensor, str)):
         raise TypeError(f"wrt is a tensor or an id such as 't0.h', not {type(wrt).__name__}")
     found = Flow(y, y, start_of(y, seed))
+    if y.is_leaf and wrt is not y and wrt not in (y.name, found.graph.id_of(y)):
+        raise ValueError(
+            f"flow(): nothing was recorded of how {y._label()} was computed (it is a leaf), so "
+            "nothing leads back from it; compute it outside no_grad() and without detach()"
+        )
     if isinstance(wrt, Tensor):
         found.wrt = wrt
     else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from microrecur.engine.tensor import Tensor
+from microrecur.engine.tensor import Tensor, ancestry
+from microrecur.graphs.graph import identify
 
 if TYPE_CHECKING:
     from microrecur.flows.flow import Flow
@@ -20,6 +22,37 @@ def first_nonfinite(tensors: list[Tensor]) -> Tensor | None:
     return None
 
 
+def refuse_overflow(nodes: Iterable[Tensor], y: Tensor) -> None:
+    """Raise when a number on the way back from y is no number any more.
+
+    An infinity that was given as such is let pass, as in a mask: where(mask, x, −∞).
+
+    Parameters
+    ----------
+    nodes : iterable of Tensor
+        Through which the gradient passes.
+    y : Tensor
+        Of whose ancestry they are.
+
+    Raises
+    ------
+    FloatingPointError
+        Naming the first recorded number, by age, that led to the first one that is spoiled.
+    """
+    for node in nodes:
+        if _spoiled(node):
+            first = first_nonfinite(list(ancestry([node])))
+            assert first is not None  # the node itself, if none before it
+            _refuse(y, first)
+
+
+def _spoiled(node: Tensor) -> bool:
+    """Whether it holds nan, or an infinity that came of finite numbers."""
+    if np.isfinite(node._data).all():
+        return False
+    return bool(np.isnan(node._data).any()) or first_nonfinite(list(node.inputs)) is None
+
+
 def refuse_nonfinite(flow: Flow) -> NoReturn:
     """Raise, naming the first node that is not finite.
 
@@ -28,17 +61,19 @@ def refuse_nonfinite(flow: Flow) -> NoReturn:
     FloatingPointError
         Always: the first recorded number that is not finite, else the first derivative.
     """
-    if not np.isfinite(flow.seed).all():
-        raise FloatingPointError("the seed is not finite")
     found = first_nonfinite([node.tensor for node in flow.graph.nodes])
     if found is not None:
-        first = found._data[~np.isfinite(found._data)][0]
-        made = f"made by {found.op.name}" if found.op is not None else "given"
-        raise FloatingPointError(
-            f"{flow.graph.id_of(found)} ({made}) is the first node that is not finite: it holds "
-            f"{first:g}, so no sum over paths means anything; look at what went into it"
-        )
+        _refuse(flow.y, found)
     _refuse_derivative(flow)
+
+
+def _refuse(y: Tensor, found: Tensor) -> NoReturn:
+    first = found._data[~np.isfinite(found._data)][0]
+    made = f"made by {found.op.name}" if found.op is not None else "given"
+    raise FloatingPointError(
+        f"{identify(ancestry([y]))[found]} ({made}) is the first node that is not finite: it holds "
+        f"{first:g}, so no sum over paths means anything; look at what went into it"
+    )
 
 
 def _refuse_derivative(flow: Flow) -> NoReturn:

@@ -7,6 +7,7 @@ import pytest
 
 import microrecur as mr
 from microrecur.flows.flow import Count
+from microrecur.flows.sweep import Scaled
 from tests.flows.brute import cells, every_tensor_path, every_way, run, summed
 
 CELLS = cells()
@@ -325,3 +326,88 @@ def test_a_planted_defect_in_gross_is_seen(monkeypatch):
     monkeypatch.setattr(Linearised, "pull_absolute", Linearised.pull)
     gross = sum(abs(way.contribution) for way in every_way(y, h0))
     assert mr.flow(y, h0).gross != pytest.approx(gross, rel=1e-6)
+
+
+OVERFLOWED = {
+    "gradient": lambda flow: flow.gradient,
+    "gross": lambda flow: flow.gross,
+    "top": lambda flow: flow.top(2),
+    "spectrum": lambda flow: flow.spectrum(),
+    "ledger": lambda flow: flow.ledger(),
+    "by_step": lambda flow: flow.by_step(),
+    "through_time": lambda flow: flow.through_time(),
+    "lags": lambda flow: flow.lags(),
+    "horizon": lambda flow: flow.horizon(),
+    "half_life": lambda flow: flow.half_life(),
+    "lyapunov": lambda flow: flow.lyapunov(),
+    "ceiling": lambda flow: flow.ceiling(),
+    "routes": lambda flow: flow.routes(at=3),
+    "verdict": lambda flow: flow.verdict(),
+    "contributions": lambda flow: mr.contributions(flow.y, "weight_hh"),
+    "truncate": lambda flow: mr.truncate(flow.y, 2),
+}
+
+
+def overflowing(cell):
+    """A loss whose states leave float64 in step 3: inf there, nan from then on."""
+    cell.weight_hh.assign([[1e200, -1e200], [-1e200, 1e200]])
+    h0 = mr.tensor([1.0, 0.5])
+    with np.errstate(all="ignore"):
+        y = mr.unroll(cell, [[1.0], [1.0], [1.0], [1.0]], h0)[-1].sum()
+    return mr.flow(y, h0)
+
+
+@pytest.mark.parametrize("question", OVERFLOWED)
+def test_no_answer_is_given_on_a_run_that_overflowed(question):
+    flow = overflowing(mr.RNNCell(1, 2, nonlinearity="relu", seed=0))
+    with pytest.raises(FloatingPointError, match=r"^t2\.hidden state\.matmul2? \(made by matmul\)"):
+        OVERFLOWED[question](flow)
+
+
+def test_a_missing_input_is_named_as_given():
+    h0 = mr.tensor(0.0)
+    h = mr.unroll(mr.LSTMCell(1, 1, seed=0), [0.1, math.nan, 0.2], (h0, mr.tensor(0.0)))[-1][0]
+    for ask in (mr.flow(h, h0).lags, mr.flow(h, h0).verdict, lambda: mr.truncate(h, 1)):
+        with pytest.raises(FloatingPointError, match=r"t2\.x \(given\) .* it holds nan"):
+            ask()
+
+
+def test_the_numbers_are_looked_at_once(monkeypatch):
+    from microrecur.flows import flow as room
+
+    looked = []
+    monkeypatch.setattr(room, "refuse_overflow", lambda *given: looked.append(given))
+    h, (h0, _) = run(CELLS["lstm"], 3)
+    flow = mr.flow(h, h0)
+    _ = flow.gradient, flow.gross, flow.lags(), flow.half_life(), flow.spectrum()
+    assert len(looked) == 1
+
+
+def test_what_was_not_recorded_is_said_to_be():
+    h0 = mr.tensor(0.3)
+    with mr.no_grad():
+        h = mr.unroll(mr.RNNCell(1, 1, seed=0), [0.9], h0)[-1]
+    for wrt in (h0, "h0", "t0.h"):
+        with pytest.raises(ValueError, match="nothing was recorded of how h at t=1"):
+            mr.flow(h, wrt)
+    assert mr.flow(h0, h0).gradient == 1
+
+
+def test_what_is_no_path_and_what_is_no_tensor_is_refused():
+    h, (h0, _) = run(CELLS["lstm"], 2)
+    with pytest.raises(TypeError, match=r"ledger\(\) reads a path, not str: one of top\(\)"):
+        mr.flow(h, h0).ledger("t1.h")
+    with pytest.raises(TypeError, match=r"truncate\(\) reads a recorded tensor .* not str"):
+        mr.truncate("L", 2)
+
+
+def test_small_and_large_numbers_have_a_norm():
+    for size in (1e-170, 1e-310, 1e170, 1e300):
+        assert Scaled(np.asarray(size)).log2() == pytest.approx(math.log2(size), abs=1e-9)
+        both = Scaled(np.full(2, size), 7).log2()
+        assert both == pytest.approx(math.log2(size) + 7.5, abs=1e-9)
+    assert Scaled(np.zeros(3)).log2() == -math.inf
+    x = mr.tensor([1.0, 2.0])
+    tiny = mr.flow((x * 1.0).sum() * 1e-170, x)
+    assert tiny.agreement_in_norm == 1
+    assert tiny.share(tiny.net) == pytest.approx(1)
