@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from microrecur import __version__
 
 if TYPE_CHECKING:
+    from microrecur.flows.flow import Flow
     from microrecur.flows.paths import Path
+    from microrecur.flows.tables import Table
     from microrecur.graphs.graph import Graph
     from microrecur.nn.cells import Cell
 
@@ -56,6 +58,12 @@ examples:
     microrecur flow lstm --forget-bias 3
   recurrent weights ten times as large; every step into a file
     microrecur flow lstm --scale 10 --csv large.csv
+  one path factor by factor, each beside its bound; the step's Jacobian by gates
+    microrecur flow gru --steps 5 --hidden 1 --table ledger
+    microrecur flow lstm --steps 20 --table routes
+  how much passed through how many gate slopes; all there is, the norms by lag too
+    microrecur flow lstm --steps 30 --table spectrum --csv spectrum.csv
+    microrecur flow rnn --steps 10 --hidden 2 --table all
   an RNN of σ: each step multiplies by at most ¼‖U‖
     microrecur flow rnn --nonlinearity sigmoid --steps 20 --hidden 1
 """
@@ -69,6 +77,17 @@ examples:
     microrecur audit model.pt --layer encoder.lstm --out encoder
     microrecur audit gru.npz --reset-before
 """
+TABLES: dict[str, Callable[[Flow], Table[Any]]] = {
+    "through-time": lambda flow: flow.through_time(),
+    "top": lambda flow: flow.top(5),
+    "by-step": lambda flow: flow.by_step(),
+    "ledger": lambda flow: flow.ledger(),
+    "routes": lambda flow: _last_step(flow),
+    "lags": lambda flow: flow.lags(),
+    "spectrum": lambda flow: flow.spectrum(),
+    "contributions": lambda flow: _of_recurrent_weights(flow),
+}
+SHOWN = ("through-time", "top", "by-step")  # where none is asked for: each fits a screen
 FAILED, STOPPED = 2, 130  # exit codes: what was asked cannot be done; Ctrl-C
 
 
@@ -202,7 +221,13 @@ def _add_flow(commands: Any) -> None:
     )
     flow.add_argument("--forget-bias", type=_number, metavar="B", help="lstm: b of the forget gate")
     _add_variants(flow)
-    flow.add_argument("--csv", metavar="FILE", help="write norms and shares of every step")
+    flow.add_argument(
+        "--table",
+        choices=(*TABLES, "all"),
+        metavar="NAME",
+        help=f"one of {', '.join(TABLES)}, all ({', '.join(SHOWN)})",
+    )
+    flow.add_argument("--csv", metavar="FILE", help="write the table, every row (of by-step)")
 
 
 def _add_audit(commands: Any) -> None:
@@ -296,13 +321,47 @@ def _flow(options: argparse.Namespace) -> None:
         _open_forget_gate(options, cell)
     shape = (options.hidden,)
     start = tuple(tensor(numbers.uniform(-1, 1, shape)) for _ in cell.states)
-    after = unroll(cell, numbers.uniform(-1, 1, (options.steps, 1)), start)[-1]
-    h = after[0] if isinstance(after, tuple) else after
-    found = flow(h.sum().named("L"), start[0])
-    table = found.by_step()
-    print(found.verdict(), found.through_time(), repr(table), sep="\n\n")
+    with np.errstate(all="ignore"):  # a run that overflows is told of below, by its first node
+        after = unroll(cell, numbers.uniform(-1, 1, (options.steps, 1)), start)[-1]
+        h = after[0] if isinstance(after, tuple) else after
+        found = flow(h.sum().named("L"), start[0])
+    try:
+        parts = _told(found, options.table)
+    except FloatingPointError as error:
+        raise Refused(error) from error
+    for part in parts.values():
+        print(part if isinstance(part, str) else repr(part), end="\n\n")
     if options.csv is not None:
-        print(f"\nwrote {table.to_csv(options.csv)}: log₁₀ of norms, and shares, by step")
+        name = options.table if options.table in TABLES else "by-step"
+        file = _write(parts.get(name) or TABLES[name](found), options.csv)
+        print(f"wrote {file}: {name}, every row")
+
+
+def _told(flow: Flow, asked: str | None) -> dict[str, Any]:
+    """The verdict and the tables asked for, by name; one table comes alone."""
+    if asked in TABLES:
+        return {asked: TABLES[asked](flow)}
+    return {"verdict": str(flow.verdict())} | {
+        name: make(flow) for name, make in TABLES.items() if asked == "all" or name in SHOWN
+    }
+
+
+def _last_step(flow: Flow) -> Table[Any]:
+    from microrecur.engine.tensor import ancestry, step_of
+
+    return flow.routes(at=max(step_of(node.scope) or 0 for node in ancestry([flow.y])))
+
+
+def _of_recurrent_weights(flow: Flow) -> Table[Any]:
+    from microrecur.flows.contributions import contributions
+
+    return contributions(flow.y, "weight_hh")
+
+
+def _write(table: Any, file: str) -> Any:
+    """Write a table; of norms by step, whose columns are log₁₀ of them, the names say so."""
+    norms = {name for pair in getattr(table, "states", {}).values() for name in pair}
+    return table.to_csv(file, {name: f"log10_{name}" for name in norms})
 
 
 def _audit(options: argparse.Namespace) -> None:

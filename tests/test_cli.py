@@ -84,6 +84,62 @@ def test_the_version(capsys):
     assert capsys.readouterr().out == f"microrecur {microrecur.__version__}\n"
 
 
+# -- flow ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*cli.TABLES, "all"])
+def test_each_table_of_a_flow_can_be_asked_for(name, capsys):
+    assert words(f"flow lstm --steps 6 --hidden 3 --table {name}") == 0
+    out = capsys.readouterr().out
+    heads = {
+        "through-time": "per step",
+        "top": "contribution",
+        "by-step": "‖∂/∂hₜ‖",
+        "ledger": "of bound",
+        "routes": "route",
+        "lags": "lag",
+        "spectrum": "gross",
+        "contributions": "‖term‖",
+    }
+    for table, title in heads.items():
+        assert (title in out) or name not in (table, "all")
+    assert ("The gradient" in out) == (name == "all")
+
+
+def test_without_a_table_asked_for_the_verdict_and_three_are_shown(capsys):
+    assert words("flow gru --steps 6 --hidden 3") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("The gradient")
+    assert all(title in out for title in ("per step", "contribution", "‖∂/∂hₜ‖"))
+    assert "of bound" not in out
+
+
+def test_a_csv_says_which_columns_are_logarithms(here, capsys):
+    assert words("flow lstm --steps 3 --hidden 2 --csv steps.csv") == 0
+    header = (here / "steps.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert header[:3] == ["step", "log10_total_h", "log10_view_h"]
+    assert "share_f" in header
+    assert words("flow lstm --steps 3 --hidden 2 --table spectrum --csv classes.csv") == 0
+    lines = (here / "classes.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("n,count,")
+    assert len(lines) == 5
+    assert "wrote classes.csv: spectrum" in capsys.readouterr().out
+
+
+def test_a_run_that_overflows_is_told_in_one_line():
+    command = "flow rnn --nonlinearity relu --scale 400 --steps 300"
+    ran = subprocess.run(
+        [sys.executable, "-m", "microrecur", *command.split()],
+        cwd=TREE,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert len(ran.stderr.splitlines()) == 1
+    assert "t129.hidden state.matmul2 (made by matmul) is the first node that is not" in ran.stderr
+
+
 # -- what is drawn ---------------------------------------------------------------------------------
 
 

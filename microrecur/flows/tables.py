@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from html import escape
 from pathlib import Path
@@ -71,8 +71,15 @@ class Table(list[Row]):
         lines += [_html_row("td", self._cells(row), right) for row in tail]
         return "\n".join(["<table>", *lines, "</table>"])
 
-    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+    def to_csv(self, path: str | os.PathLike[str], names: Mapping[str, str] | None = None) -> Path:
         """Write all rows at full precision; a file that is there is replaced whole, or stays.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        names : mapping, optional
+            What the first line calls a column, where not by its attribute.
 
         Returns
         -------
@@ -84,11 +91,11 @@ class Table(list[Row]):
         OSError
             If the folder is missing or cannot be written to; the message names it.
         """
-        names = [name for name, _, _ in self._columns()]
+        columns = [name for name, _, _ in self._columns()]
         text = io.StringIO(newline="")
         writer = csv.writer(text)
-        writer.writerow(names)
-        writer.writerows([getattr(row, name) for name in names] for row in self)
+        writer.writerow([(names or {}).get(column, column) for column in columns])
+        writer.writerows([getattr(row, column) for column in columns] for row in self)
         return write_whole(path, text.getvalue())
 
     # -- cells -------------------------------------------------------------------------------------

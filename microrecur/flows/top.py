@@ -77,11 +77,15 @@ class TopPath:
         ⟨contribution, gradient⟩ / ‖gradient‖², signed; the shares of all paths sum to 1.
     log10 : float
         log₁₀ ‖contribution‖: right also where the contribution leaves the range of float64.
+    way : str
+        The named nodes on it, or the first and last of them, as text.
     """
 
     contribution: Any
     share: float
     log10: float
+    # A field, so that a data frame has it; a property, since ids of a long run take their time.
+    way: str = field(init=False, default=property(lambda path: path._way()))  # type: ignore[assignment]
     flow: InitVar[Flow]
     hops: InitVar[Sequence[Hop]]
     start: InitVar[int | None] = None
@@ -167,8 +171,7 @@ class TopPath:
         """The contribution as text: its norm where it is no single number."""
         return shown(self.contribution, self.log10)
 
-    @property
-    def way(self) -> str:
+    def _way(self) -> str:
         """The named nodes on it, or the first and last of them."""
         tensors = self.tensors
         ends = (tensors[0], tensors[-1])

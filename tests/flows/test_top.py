@@ -299,7 +299,7 @@ def test_a_table_of_paths_shows_and_converts():
     assert "…" in first
     assert "t0.h[" in first
     frame = pytest.importorskip("pandas").DataFrame(found)
-    assert list(frame.columns) == ["contribution", "share", "log10"]
+    assert list(frame.columns) == ["contribution", "share", "log10", "way"]
     assert frame["contribution"][0] == found[0].contribution
 
 
@@ -333,3 +333,13 @@ def test_a_planted_defect_is_seen(monkeypatch):
     )
     with pytest.raises(AssertionError):
         same_paths(mr.flow(h, h0).top(5), ways)
+
+
+def test_a_data_frame_says_which_path_each_row_is():
+    h, (h0, _) = run(cells()["lstm"], 2)
+    paths = mr.flow(h, h0).top(3)
+    frame = pytest.importorskip("pandas").DataFrame(paths)
+    assert list(frame.columns) == ["contribution", "share", "log10", "way"]
+    assert list(frame["way"]) == [path.way for path in paths]
+    assert frame["way"][0].startswith("t2.h → ")
+    assert frame["way"][0].endswith(" → t0.h")
