@@ -165,7 +165,7 @@ def bounds(y: Tensor | Sequence[Any] | Graph, given: Collection[str] = ()) -> Bo
     >>> states = mr.unroll(mr.LSTMCell(1, 1, seed=0), [0.9, -0.4, 1.1])
     >>> found = bounds(states)
     >>> found["t3.f"], found["t3.c"]        # |c_t| ≤ |c_0| + t
-    (Interval(lo=0, hi=1), Interval(lo=-3.0, hi=3.0))
+    (Interval(lo=0.0, hi=1.0), Interval(lo=-3.0, hi=3.0))
     >>> [e.bound for e in found.edges if e.target == "t3.f"]
     [0.25]
     """
