@@ -92,10 +92,10 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to what t
     from microrecur.engine.tensor import no_grad as no_grad
     from microrecur.engine.tensor import scope as scope
     from microrecur.engine.tensor import tensor as tensor
+    from microrecur.flows.bounds import bounds as bounds
     from microrecur.flows.contributions import contributions as contributions
     from microrecur.flows.contributions import truncate as truncate
     from microrecur.flows.flow import flow as flow
-    from microrecur.graphs.bounds import bounds as bounds
     from microrecur.graphs.graph import graph as graph
     from microrecur.graphs.latex import Latex as Latex
     from microrecur.graphs.latex import latex as latex
@@ -167,7 +167,7 @@ _ROOM_OF_NAMES = {
     "engine.calculus": "grad vjp jvp jacobian hessian",
     "engine.check": "gradcheck",
     "engine.errors": "ShapeError StaleGraphError GradcheckError UnknownNode RenderError",
-    "graphs.bounds": "bounds",
+    "flows.bounds": "bounds",
     "nn.cells": "RNNCell LSTMCell GRUCell unroll",
     "nn.module": "Module",
     "nn.layers": "RNN LSTM GRU",

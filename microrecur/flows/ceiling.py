@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microrecur.engine.tensor import Tensor, step_of
+from microrecur.flows.bounds import Bounds, bounds
 from microrecur.flows.horizon import Lag, OfSequence, lags, of_sequence, power
 from microrecur.flows.routes import steps_of
 from microrecur.flows.steps import Step, labelled
 from microrecur.flows.sweep import Scaled
 from microrecur.flows.tables import Table, column
-from microrecur.graphs.bounds import Bounds, bounds
 
 if TYPE_CHECKING:
     from microrecur.flows.flow import Flow

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from microrecur.engine.intervals import Interval
 from microrecur.engine.tensor import Tensor
+from microrecur.flows.tables import Table, column
 from microrecur.graphs import notation, ranges
 from microrecur.graphs.factors import Factor, Reader
 from microrecur.graphs.graph import Graph, called, graph
@@ -33,9 +34,9 @@ class NodeBound:
         Ends included; ∓∞ where nothing is known.
     """
 
-    id: str
-    lo: float
-    hi: float
+    id: str = field(metadata=column("node"))
+    lo: float = field(metadata=column("at least"))
+    hi: float = field(metadata=column("at most"))
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,11 @@ class EdgeBound:
         known.
     """
 
-    source: str
-    target: str
-    kind: str
-    symbol: str
-    bound: float | None
+    source: str = field(metadata=column("from"))
+    target: str = field(metadata=column("to"))
+    kind: str = field(metadata=column("kind"))
+    symbol: str = field(metadata=column("factor"))
+    bound: float | None = field(metadata=column("at most", notation.bound))
 
 
 class Bounds:
@@ -85,15 +86,16 @@ class Bounds:
         return self._interval[tensor]
 
     @cached_property
-    def nodes(self) -> list[NodeBound]:
+    def nodes(self) -> Table[NodeBound]:
         """The interval of every node, oldest first."""
-        return [NodeBound(n.id, *self._interval[n.tensor]) for n in self.graph.nodes]
+        rows = (NodeBound(n.id, *self._interval[n.tensor]) for n in self.graph.nodes)
+        return Table(NodeBound, rows)
 
     @cached_property
-    def edges(self) -> list[EdgeBound]:
+    def edges(self) -> Table[EdgeBound]:
         """The bound of every recorded edge between nodes that are no weights and no constants."""
         aside = ("parameter", "constant")
-        found = []
+        found: Table[EdgeBound] = Table(EdgeBound)
         for node in self.graph.nodes:
             for k, x in enumerate(node.tensor.inputs):
                 source = self.graph.find(self.graph.id_of(x))
@@ -152,7 +154,7 @@ def bounds(y: Tensor | Sequence[Any] | Graph, given: Collection[str] = ()) -> Bo
     Returns
     -------
     Bounds
-        ``bounds[id]`` is an interval; `.nodes` and `.edges` list all.
+        ``bounds[id]`` is an interval; `.nodes` and `.edges` are tables of all.
 
     Raises
     ------

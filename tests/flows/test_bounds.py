@@ -201,3 +201,15 @@ def test_a_planted_slope_is_caught_by_an_activation(monkeypatch):
                 for k, _ in enumerate(node.tensor.inputs):
                     bound = found.edge(node.tensor, k)
                     assert bound is None or graph.factor(node.tensor, k).norm <= bound * (1 + 1e-9)
+
+
+def test_nodes_and_edges_are_tables():
+    found = mr.bounds(mr.unroll(mr.LSTMCell(1, 1, seed=0), [0.9, -0.4]))
+    lines = str(found.nodes).splitlines()
+    assert lines[0].split("  ")[0] == "node"
+    assert len(lines) == len(found.nodes) + 1
+    assert found.edges._repr_html_().startswith("<table>")
+    assert "¼" in str(found.edges)
+    frame = pytest.importorskip("pandas").DataFrame(found.edges)
+    assert list(frame.columns) == ["source", "target", "kind", "symbol", "bound"]
+    assert (frame["bound"] == 0.25).sum() == 6  # three gates, two steps
