@@ -98,9 +98,9 @@ def draw_difference(
     >>> plain = mr.unroll(mr.LSTMCell(1, 1, seed=0), [0.3])
     >>> print(draw_difference(whole, plain))
     3 missing edges
-    missing: c₀ → zⁱ₁  × pⁱ = 0.40
-    missing: c₀ → zᶠ₁  × pᶠ = −0.47
-    missing: c₁ → zᵒ₁  × pᵒ = −0.46
+    missing: c₀ → zⁱ₁  × pⁱ = 0.73
+    missing: c₀ → zᶠ₁  × pᶠ = 0.083
+    missing: c₁ → zᵒ₁  × pᵒ = −0.40
     """
     first = _graph(reference)
     level = level or ("op" if len(first.steps) <= 1 else "gate")

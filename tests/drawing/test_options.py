@@ -314,3 +314,15 @@ def test_unknown_wishes_are_refused_with_what_there_is() -> None:
 def test_an_automatic_layout_runs_as_asked() -> None:
     a, b = mr.tensor(0.5, name="a"), mr.tensor(-1.0, name="b")
     assert "rankdir=TB" in draw(mr.tanh(a * b), rankdir="TB").source
+
+
+def test_of_two_edges_between_the_same_nodes_the_path_takes_its_own() -> None:
+    a = mr.tensor(0.5, name="a")
+    y = (a - a).named("y")
+    view = mr.graph(y, level="op")
+    first, second = view.into("y")
+    for path in mr.flow(y, a).top(2):
+        chosen = [edge for edge in (first, second) if edge.value == path.product]
+        scene = draw(view, path=path).scene
+        drawn = [e.on_path for e in scene.edges]
+        assert drawn == [edge in chosen for edge in (first, second)]
