@@ -237,7 +237,7 @@ def test_several_units_show_shapes(here, capsys):
         ("draw lstm --steps 4 --path c00", "no node 'c00' at level gate; the nearest are: c0"),
         ("draw rnn --path c0", "no node 'c0' at level op; the nearest are: "),
         ("draw rnn --path ''", "no node '' at level op; the nearest are: h0, x1"),
-        ("draw lstm -o lstm.gif", "the ending '.gif' is not supported; supported: .svg, .png, "),
+        ("draw lstm -o lstm.jpg", "the ending '.jpg' is not supported; supported: .svg, .png, "),
         ("draw lstm -o lstm", "the ending '' is not supported; supported: .svg, .png, "),
         ("draw lstm -o file/lstm.svg", "cannot write 'lstm.svg' in the folder 'file'"),
         ("demo --out file", "cannot write 'rnn_cell.svg' in the folder 'file'"),

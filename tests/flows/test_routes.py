@@ -149,7 +149,7 @@ def test_a_learners_own_cell_splits_with_no_code(cell, names):
     for a, y in zip(cell.states, after[0], strict=True):
         for b, x in zip(cell.states, start, strict=True):
             np.testing.assert_allclose(found.jacobian(a, b), mr.jacobian(y, x), rtol=0, atol=1e-15)
-    assert "direct" in flow_of(cell).verdict()[1]
+    assert any("direct" in sentence for sentence in flow_of(cell).verdict())
 
 
 def test_the_coupled_gates_routes_are_those_worked_out_by_hand():
