@@ -6,6 +6,7 @@ what theory or an earlier trial has, what microrecur measures here, and the exac
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import re
 import time
@@ -158,6 +159,156 @@ def views():
     return [(what, trial, f"{10**row.view_c:.3f}, {10**row.total_c:.3f}", setup)]
 
 
+# -- §3: path algebra ------------------------------------------------------------------------------
+
+
+def _start(cell, T):
+    """From h_T back to h₀ of one unit: counts do not depend on the numbers."""
+    start = tuple(mr.tensor(0.3) for _ in cell.states)
+    last = mr.unroll(cell, np.full(T, 0.5), start if len(start) > 1 else start[0])[-1]
+    return mr.flow(last[0] if isinstance(last, tuple) else last, start[0])
+
+
+def counts():
+    """Exactly how many paths there are, and by how much a step multiplies them."""
+    cells = {
+        "LSTM": (mr.LSTMCell(1, 1, seed=0), "(5 + √21)/2 = 4.791"),
+        "LSTM with peepholes": (mr.LSTMCell(1, 1, peephole=True, seed=0), "5 + √22 = 9.690"),
+        "GRU": (mr.GRUCell(1, 1, seed=0), "5"),
+        "RNN": (mr.RNNCell(1, 1, seed=0), "1"),
+    }
+    cell = cells["LSTM"][0]
+    few = ", ".join(str(int(_start(cell, T).count)) for T in range(1, 6))
+    many = int(_start(cell, 100).count)
+    rows = [
+        ("paths h₀ → h_T", "4, 19, 91, 436, 2089", few, "LSTM, T = 1 … 5, exact"),
+        ("paths h₀ → h₁₀₀", "9.2·10⁶⁷", norm(math.log10(many)), f"LSTM, exact: {many}"),
+    ]
+    for name, (cell, theory) in cells.items():
+        growth = math.exp(math.log(_start(cell, 51).count) - math.log(_start(cell, 50).count))
+        setup = f"{name}, paths at T = 51 ÷ at T = 50"
+        rows.append(("paths per step", theory, f"{growth:.3f}", setup))
+    for T in (5, 20):
+        found = len(_start(mr.LSTMCell(1, 1, seed=0), T).spectrum(("gate slope", "squash slope")))
+        what = "classes by gate slopes and squash slopes"
+        theory = f"(3T² + T + 2)/2 = {(3 * T * T + T + 2) // 2}"
+        rows.append((what, theory, str(found), f"LSTM, T = {T}"))
+    return rows
+
+
+def scales():
+    """The same sums in plain float64, and with a power of two beside each."""
+    rows = []
+    for seed, times, forget in ((0, 1.0, -2.0), (1, 10.0, 0.0)):
+        cell = lstm(32, seed=seed, times=times, forget=forget)
+        flow = flow_of(cell, 1000, size=0.5)
+        top, gross = flow.top(1)[0].log10, float(flow.log10_gross.max())
+        plain = _plainly(flow)
+        setup = f"LSTM 8 → 32 (seed {seed}), b_f = {forget:g}, U × {times:g}, T = 1,000, {INPUTS}"
+        found = norm(math.log10(plain)) if 0 < plain < math.inf else f"{plain:.0f}"
+        measured = f"{found}, {norm(gross)}".replace("inf", "∞")
+        rows.append(("largest gross: plain, ours", "nan (trial)", measured, setup))
+        measured = f"{small(10.0**top) if top > -320 else 0}, {norm(top)}"
+        rows.append(("largest path: plain, ours", "10⁻⁶¹⁹ (trial)", measured, setup))
+    return rows
+
+
+def _plainly(flow):
+    """The largest gross sum, swept in float64 alone."""
+    lines, carried = flow.linearised, {flow.y: np.abs(flow.seed)}
+    with np.errstate(all="ignore"):
+        for node in reversed(lines.nodes):
+            g = carried.get(node) if node is flow.wrt else carried.pop(node, None)
+            for _, k in lines.edges(node) if g is not None else ():
+                part, source = lines.pull_absolute(node, k, g), node.inputs[k]
+                carried[source] = carried.get(source, 0.0) + part
+        return float(np.max(carried[flow.wrt]))
+
+
+def best():
+    """What part of the gradient the best path has, from tensor to tensor and unit to unit."""
+    rows = []
+    for T, trial in ((5, ".33"), (10, ""), (20, ".005")):
+        flows = [flow_of(lstm(32, seed=seed), T, seed=seed, size=0.5) for seed in range(5)]
+        setup = f"LSTM 8 → 32, T = {T}, weights, inputs N(0, 1), states 0.5·N(0, 1) of seeds 0–4"
+        for level in ("tensor", "scalar"):
+            tops = [flow.top(1, level=level) for flow in flows]
+            shares = [top[0].share for top in tops]
+            middle = np.median(np.abs(shares))
+            exact = "" if all(top.exact for top in tops) else "; the search ended early"
+            measured = f"{middle:.2g} ({_listed(shares)}){exact}"
+            what = f"share of the largest path, {level} level: median size (by seed)"
+            rows.append((what, f"{trial} (trial)" if trial else "", measured, setup))
+    return rows
+
+
+def _listed(numbers):
+    return ", ".join(f"{x:.2g}" for x in numbers).replace("-", "−")
+
+
+def headline():
+    """How much of the gradient passed through no gate slope, one, two, three."""
+    flows = [flow_of(lstm(32, seed=seed), 100, seed=seed, size=0.5) for seed in range(5)]
+    tables = [flow.spectrum() for flow in flows]
+    shares = np.array([[row.share for row in table[:4]] for table in tables])
+    setup = "LSTM 8 → 32, default weights, T = 100, inputs N(0, 1), states 0.5·N(0, 1)"
+    what, trial = "share through n_σ = 0, 1, 2, 3 factors ≤ ¼", ".02, .65, .49, −.16 (trial)"
+    rows = [(what, trial, _listed(np.median(shares, axis=0)), f"{setup}; medians of seeds 0–4")]
+    rows += [(what, "", _listed(row), f"the same, seed {k}") for k, row in enumerate(shares)]
+    worst = 0.0
+    for flow, table in zip(flows, tables, strict=True):
+        for name, whole in (("net", flow.gradient), ("gross", flow.gross)):
+            parts = [getattr(row, name) for row in table]
+            largest = max(np.abs(part).max() for part in parts)
+            worst = max(worst, np.abs(sum(parts) - whole).max() / largest)
+    what = "Σ rows − total, over the largest row"
+    rows.append((what, "≤ 10⁻¹²", small(worst), "net and gross of the five above"))
+    return rows
+
+
+def timings():
+    """How long the largest paths and the spectrum of 1,000 steps take."""
+    place = HERE.parent / "benchmarks/flows.py"
+    spec = importlib.util.spec_from_file_location("flows_benchmark", place)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    rows = []
+    trials = {1: ("0.4 s", "0.1 s"), 32: ("0.7 s", "0.6 s")}
+    for hidden, (top, spectrum) in trials.items():
+        took = benchmark.measured(hidden, 1000, 2)
+        setup = f"LSTM {hidden} → {hidden}, T = 1,000, benchmarks/flows.py, best of 2"
+        rows.append(("top(5)", f"{top} (trial)", f"{took['top 5']:.1f} s", setup))
+        rows.append(("spectrum", f"{spectrum} (trial)", f"{took['spectrum']:.1f} s", setup))
+    return rows
+
+
+# -- §7: slopes in saturation ----------------------------------------------------------------------
+
+
+def saturation():
+    """sech² beside the textbook's y(1 − y) and 1 − y², against 50 digits."""
+    zs = np.concatenate([np.linspace(0, 40, 801), np.linspace(41, 350, 310)])
+    with mpmath.workdps(50):
+        true = [mpmath.sech(mpmath.mpf(float(z))) ** 2 for z in zs]
+        errors = [float(abs(mpmath.mpf(float(mr.sech2(z))) / t - 1)) for z, t in zip(zs, true)]
+        slope = mpmath.sech(mpmath.mpf(7.5)) ** 2 / 4
+        deep = mpmath.sech(mpmath.mpf(18.5)) ** 2 / 4
+        y = np.float32(1) / (np.float32(1) + np.exp(np.float32(-15)))
+        card = mr.sech2(np.asarray(7.5, np.float32)) / np.float32(4)
+        textbook, ours = (float(abs(mpmath.mpf(float(v)) / slope - 1)) for v in (y * (1 - y), card))
+    s, t = mr.sigmoid(np.arange(60.0)), np.tanh(np.arange(60.0))
+    first = [int(np.argmax(numbers == 0)) for numbers in (s * (1 - s), 1 - t * t)]
+    at37 = float(mr.sech2(18.5) / 4)
+    return [
+        ("sech²(z): largest relative error", "5·10⁻¹⁶", small(max(errors)), "0 ≤ z ≤ 350"),
+        ("y(1 − y) is 0 from", "z = 37", f"z = {first[0]}", "float64, whole z"),
+        ("σ′(37) there: ¼ sech²", small(float(deep)), small(at37), "float64"),
+        ("1 − y² is 0 from", "|z| = 19", f"|z| = {first[1]}", "float64, whole z"),
+        ("y(1 − y) in float32 at z = 15", "17 % wrong", f"{textbook:.0%} wrong", "σ"),
+        ("¼ sech²(z/2) in float32 at z = 15", "", f"{small(ours)} wrong", "σ"),
+    ]
+
+
 # -- §4: routes ------------------------------------------------------------------------------------
 
 
@@ -284,16 +435,18 @@ def verdicts():
     text = []
     for name, cell in runs.items():
         flow = flow_of(cell, 20 if name != "U × 10" else 50)
-        half = flow.half_life("direct")
-        text.append(
-            f"LSTM 8 → 32, {name}: belt alone halves every {half:.1f} steps\n{flow.verdict()}"
-        )
+        text.append(f"LSTM 8 → 32, {name}\n{flow.verdict()}")
     return "```\n" + "\n\n".join(text) + "\n```\n"
 
 
 # -- the page --------------------------------------------------------------------------------------
 
-TABLES = (slopes, matrices, ceilings, views, routes, detach, depth, directions)
+# fmt: off
+TABLES = (
+    slopes, saturation, matrices, ceilings, views, counts, scales, best, headline, timings,
+    routes, detach, depth, directions,
+)
+# fmt: on
 
 
 def table(rows):

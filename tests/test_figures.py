@@ -21,7 +21,7 @@ def page():
     return (DOCS / "what_the_bound_says.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["slopes", "ceilings", "views"])
+@pytest.mark.parametrize("name", ["slopes", "saturation", "ceilings", "views", "counts"])
 def test_the_page_has_what_is_measured_now(figures, page, name):
     measured = figures.table(getattr(figures, name)())
     assert f"<!-- {name} -->\n{measured}<!-- end {name} -->" in page
@@ -31,6 +31,19 @@ def test_every_table_is_filled(figures, page):
     for measure in figures.TABLES:
         assert f"<!-- {measure.__name__} -->\n| what |" in page
     assert "<!-- verdicts -->\n```\nLSTM" in page
+
+
+def test_the_counts_are_those_of_theory(figures):
+    for what, theory, measured, _ in figures.counts():
+        assert theory.split(" = ")[-1] in (measured, measured.split(".")[0]), what
+
+
+def test_the_textbooks_slopes_are_lost_where_theory_says(figures):
+    measured = [row[2] for row in figures.saturation()]
+    assert measured[1] == "z = 37"
+    assert measured[3:5] == ["|z| = 19", "17% wrong"]
+    assert float(measured[0].split("·")[0]) < 10
+    assert measured[0].endswith("10⁻¹⁶")
 
 
 def test_the_direction_of_h_detach_is_the_papers(figures):
