@@ -12,6 +12,7 @@ from microrecur.drawing.chosen import chosen_path
 from microrecur.drawing.drawing import LIMIT, Drawing
 from microrecur.drawing.layouts import lay_out
 from microrecur.drawing.shares import Shares, percent, shares, sums
+from microrecur.drawing.style import theme as palette
 from microrecur.drawing.text_view import text_view
 from microrecur.drawing.unit import zoom
 from microrecur.drawing.wish import Wish
@@ -32,8 +33,8 @@ CELL_SEED = 0  # of the inputs and states a cell is drawn with
 
 def draw(
     y: Any,
-    *,
     level: str | None = None,
+    *,
     path: str | Tensor | Path | TopPath | None = None,
     routes: bool = False,
     unit: int | None = None,
@@ -102,6 +103,7 @@ def draw(
     >>> print(draw(states[-1], path="h0"))  # doctest: +ELLIPSIS
     h₃ → h₀: the only path, ∏ = ...
     """
+    palette(theme)  # an unknown theme is refused here, not when the picture is looked at
     caption = ""
     if isinstance(y, Cell):
         y, caption = one_step(y)
@@ -113,7 +115,7 @@ def draw(
     shared = _shares(view, path) if routes else None
     names = labels.Names(None, *_told(view, show))
     if names.gradients:
-        called = labels.Names().node(view.find(view.id_of(view.roots[-1])))
+        called = labels.Names().node(view.find(view.id_of(view.root)))
         caption = " · ".join(filter(None, (caption, f"∇ : ∂{called}/∂ of the node it stands in")))
     wish = Wish(
         path=chosen,
@@ -151,7 +153,7 @@ def _path(view: Graph, path: Any) -> Path | None:
 
 def _shares(view: Graph, path: Any) -> Shares:
     """The shares of all routes from the last root to the node asked for, or to the first state."""
-    root = view.id_of(view.roots[-1])
+    root = view.id_of(view.root)
     if isinstance(path, (str, Tensor)):
         return shares(view, root, source_id(view, path))
     if path is not None:
@@ -170,7 +172,7 @@ def _told(view: Graph, show: Collection[str]) -> tuple[frozenset[str], dict[str,
         raise ValueError(f"show= knows no {unknown}; it may hold {', '.join(labels.TOLD)}")
     if "grad" not in asked:
         return asked, {}
-    root = view.roots[-1]
+    root = view.root
     if root.size != 1:
         raise ValueError(
             f'show="grad" tells ∂y/∂node of one number y, and {view.id_of(root)} has shape '

@@ -262,7 +262,7 @@ def step(
     Stepper('RNN cell, 3 steps', 8 steps forward, 8 back)
     """
     view = _view(loss, level)
-    root = view.id_of(view.roots[-1])
+    root = view.id_of(view.root)
     chosen = None if routes else _path(view, path if path is not None else source)
     if chosen is None and not routes:
         chosen = _to_earliest_state(view, root)

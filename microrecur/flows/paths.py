@@ -72,7 +72,7 @@ def strongest_path(graph: Graph, source: str, root: str | None = None) -> Path:
     source : str
         The id of the node the path ends at ("t0.h").
     root : str, optional
-        Where it begins; the graph's last root when not given.
+        Where it begins; the graph's own root when not given.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def strongest_path(graph: Graph, source: str, root: str | None = None) -> Path:
         When the root does not depend on the source.
     """
     graph.find(source)
-    root = graph.find(root).id if root else graph.id_of(graph.roots[-1])
+    root = graph.find(root).id if root else graph.id_of(graph.root)
     counts = count_paths(graph, source)
     if root not in counts:
         raise ValueError(f"{root} does not depend on {source}: no path leads back to it")

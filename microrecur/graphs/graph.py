@@ -195,6 +195,14 @@ class Graph:
         """The edges of this level, by their target's age and then their place among its inputs."""
         return tuple(self._records.fold({node.tensor for node in self.nodes}))
 
+    @property
+    def root(self) -> Tensor:
+        """The youngest root: of several that were asked about, the one no other was made from.
+
+        Of an LSTM's (h, c) it is h, which was computed from c.
+        """
+        return max(self.roots, key=lambda root: root.serial)
+
     def at(self, level: str) -> Graph:
         """Return the same computation at another level."""
         return self if level == self.level else Graph(self.roots, level, self._records)

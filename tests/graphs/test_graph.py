@@ -265,3 +265,12 @@ def test_what_is_no_tensor_is_refused():
         mr.graph(np.ones(3))
     with pytest.raises(ValueError, match="level 'gates' is none of step, gate, op, all"):
         mr.graph(mr.tensor(1.0) * 2, level="gates")
+
+
+def test_the_root_of_an_lstm_state_is_h():
+    """h is computed from c: asked about both, a path begins at h."""
+    states = mr.unroll(mr.LSTMCell(1, 1, seed=0), [0.9, -0.4])
+    for asked in (states, states[-1], states[-1][::-1]):
+        graph = mr.graph(asked)
+        assert graph.id_of(graph.root) == "t2.h"
+    assert "Path h₁ → h₀" in mr.draw(mr.LSTMCell(1, 1, seed=0), path="h0").scene.description
