@@ -161,7 +161,9 @@ class Drawing:
         return to_digraph(self.scene)
 
     def __str__(self) -> str:
-        return self.text or self.scene.title
+        # Names are users' text: what would move or colour a terminal is replaced, line by line.
+        text = self.text or self.scene.title
+        return "\n".join(printable(line, len(line)) for line in text.split("\n"))
 
     def __repr__(self) -> str:
         nodes, edges = len(self.scene.nodes), len(self.scene.edges)

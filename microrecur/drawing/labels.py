@@ -48,8 +48,8 @@ class Names:
         return "t" if behind == 0 else f"t−{behind}" if behind > 0 else f"t+{-behind}"
 
     def of(self, name: str, step: int | None) -> str:
-        """A name with its step."""
-        return typeset(name, self.step(step))
+        """A name with its step, on one line: shapes are as high as the lines they expect."""
+        return typeset(" ".join(name.split()) or name, self.step(step))
 
     def node(self, node: Node) -> str:
         """What a node is called in text: its name, else its symbol."""
@@ -206,6 +206,8 @@ def _ceiling(factor: Factor) -> str:
     """The bound of a slope or of a gate's value; a memory's is no ceiling worth printing."""
     if factor.bound is None or not math.isfinite(factor.bound):
         return ""
+    if not np.isfinite(factor.value).all():
+        return ""  # nan is bounded by nothing
     if (
         factor.kind == "gate value"
     ):  # a known initial state in [0, 1] has itself as bound: nothing to say

@@ -154,7 +154,7 @@ class Stepper:
         return len(self.steps)
 
     def __str__(self) -> str:
-        return "\n".join(step.says for step in self.steps)
+        return "\n".join(printable(step.says, len(step.says)) for step in self.steps)
 
     def __repr__(self) -> str:
         back = sum(step.phase == "backward" for step in self.steps)

@@ -167,7 +167,7 @@ def test_nan_is_drawn_and_flagged() -> None:
     h = next(node for node in drawn.nodes if node.key == "t1.h#box")
     assert h.flagged
     assert h.lines == ("hₜ", "nan")
-    assert words(drawn)["t1.z", "t1.h"] == "tanh′ = nan ≤ 1"
+    assert words(drawn)["t1.z", "t1.h"] == "tanh′ = nan"  # and no bound: nan keeps to none
 
 
 # ---------------------------------------------------------------- places
@@ -411,3 +411,14 @@ def test_a_product_of_norms_is_never_called_a_gradient(make):
 
 def _last(states):
     return states[-1][0] if isinstance(states[-1], tuple) else states[-1]
+
+
+def test_printing_a_picture_moves_no_terminal() -> None:
+    """A name with escape codes, a bell or a lone surrogate prints as text."""
+    x = mr.tensor(1.0, name="a\x1b[31mred\x07")
+    y = (x * 2).named("b\ud800")
+    shown = str(mr.draw(mr.tanh(y)))
+    shown.encode()
+    assert "red" in shown
+    assert not set(shown) & {"\x1b", "\x07"}
+    assert not set(str(mr.step(mr.tanh(y), path=x))) & {"\x1b", "\x07"}
