@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,6 @@ from microrecur.plots import COLOURS, plot_by_step, plot_routes
 
 SATURATED = 0.1  # a slope below this part of its ceiling
 EPSILON = 1e-3  # below this part a gradient counts as gone: the horizon
-WIDEST = 128  # numbers of state up to which exponents are worked out: QR at every step
 
 
 def percent(part: float) -> str:
@@ -79,18 +79,18 @@ class Reach:
     log10 : float
         log₁₀ of ‖∂L/∂h₀‖ ÷ ‖∂L/∂h_T‖.
     horizon : int or None
-        The lag from which all further ones stay below a thousandth; None where it is longer than
-        the sequence.
-    half_life : float or None
-        In how many steps the gradient halves, by the leading exponent; negative where it doubles.
-        None where there are more than 128 numbers of state: see the verdict's figure.
+        The lag from which on ‖∂L/∂h‖ stays below a thousandth of what it is at the last step; None
+        where it is longer than the sequence.
+    half_life : float
+        In how many steps ‖∂L/∂h‖ halves, on the average over the sequence; ∞ where it does not
+        shrink, 0 where nothing arrives.
     """
 
     layer: str
     cell: str
     log10: float = field(metadata=column("over all steps", power))
     horizon: int | None
-    half_life: float | None = field(metadata=column("half-life"))
+    half_life: float = field(metadata=column("half-life"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,10 @@ class Audit:
     inputs: str
 
     def __str__(self) -> str:
-        found = [f"Run on {self.inputs}.", str(Table(Reach, (c.reach for c in self.cells)))]
+        about = (
+            "Each cell is looked at by itself: L is the sum of its last h, not the training loss."
+        )
+        found = [f"Run on {self.inputs}.", about, str(Table(Reach, (c.reach for c in self.cells)))]
         found.append(str(Table(Gate, (gate for c in self.cells for gate in c.gates))))
         for cell in self.cells:
             title = f"{cell.name}: " if len(self.cells) > 1 else ""
@@ -180,7 +183,7 @@ def audit(module: Recurrent | Cell, xs: np.ndarray, inputs: str = "the inputs gi
     >>> found = audit(mr.LSTM(2, 4, seed=0), np.random.default_rng(0).normal(size=(30, 2)))
     >>> [reach] = [cell.reach for cell in found.cells]
     >>> reach.cell, reach.horizon
-    ('LSTM 2 → 4', 16)
+    ('LSTM 2 → 4', 11)
     """
     xs = np.asarray(xs, float)
     if xs.ndim != 2 or not len(xs) or xs.shape[1] != module.input_size:
@@ -230,15 +233,23 @@ def _looked_at(name: str, cell: Cell, xs: np.ndarray) -> Looked:
 def _reach(name: str, cell: Cell, found: Flow) -> Reach:
     table = found.by_step()
     norm = table.states["h"][0]
-    whole = getattr(table[-1], norm) - getattr(table[0], norm)
+    # Relative to the last step, which comes first: entry k is the lag of k steps.
+    lags = [getattr(row, norm) - getattr(table[0], norm) for row in table]
+    lasting = [lag for lag, size in enumerate(lags) if size >= math.log10(EPSILON)]
+    horizon = lasting[-1] + 1 if lasting else 0
+    halvings = -lags[-1] / math.log10(2)
     kind = type(cell).__name__.removesuffix("Cell")
-    narrow = len(cell.states) * cell.hidden_size <= WIDEST
+    # What the weights alone do not tell is said: it was given, or assumed.
+    variant = getattr(cell, "nonlinearity", None) or {
+        True: "reset after",
+        False: "reset before",
+    }.get(getattr(cell, "reset_after", None), "")  # type: ignore[arg-type]
     return Reach(
         name,
-        f"{kind} {cell.input_size} → {cell.hidden_size}",
-        whole,
-        found.horizon(EPSILON),
-        found.half_life() if narrow else None,
+        f"{kind} {cell.input_size} → {cell.hidden_size}" + (f", {variant}" if variant else ""),
+        lags[-1],
+        horizon if horizon < len(lags) else None,
+        (len(lags) - 1) / halvings if halvings > 0 else math.inf,
     )
 
 

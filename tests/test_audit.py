@@ -85,10 +85,27 @@ def test_cells_of_a_stack_meet_the_inputs_they_meet_in_the_stack():
     np.testing.assert_allclose(last["layer1/reverse"], output[0, 3:], atol=1e-12)
 
 
-def test_wide_states_go_without_exponents():
-    reach = only(audit(mr.LSTM(2, 65, seed=0), XS[:3])).reach
-    assert reach.half_life is None
-    assert reach.cell == "LSTM 2 → 65"
+def test_reach_is_that_of_the_gradient_and_agrees_with_torch():
+    """‖∂Σh_T/∂h_t‖ of every step by torch's autograd: horizon and half-life are read off it."""
+    torch = pytest.importorskip("torch", reason="no PyTorch to compare with")
+    layer = layer_with(mr.LSTM, f=-1.0)
+    found = only(audit(layer, XS))
+    cell = torch.nn.LSTMCell(layer.input_size, layer.hidden_size, dtype=torch.float64)
+    state = {name.removesuffix("_l0"): torch.tensor(a) for name, a in layer.state_dict().items()}
+    cell.load_state_dict(state)
+    h = torch.zeros(layer.hidden_size, dtype=torch.float64, requires_grad=True)
+    c, hs = torch.zeros_like(h), [h]
+    for x in torch.tensor(np.asarray(XS, float)):
+        h, c = cell(x, (h, c))
+        hs.append(h)
+    norms = np.array([float(g.norm()) for g in torch.autograd.grad(h.sum(), hs)])[::-1]
+    lags = norms / norms[0]
+    lasting = np.nonzero(lags >= 1e-3)[0]
+    assert found.reach.horizon == lasting[-1] + 1
+    assert found.reach.log10 == pytest.approx(np.log10(lags[-1]), rel=1e-9)
+    expected = -(len(lags) - 1) * np.log(2) / np.log(lags[-1])
+    assert found.reach.half_life == pytest.approx(expected, rel=1e-9)
+    assert "Each cell is looked at by itself" in str(audit(layer, XS))
 
 
 def test_single_precision_is_looked_at_in_double_and_stays_what_it_is():
@@ -276,3 +293,11 @@ def test_inputs_that_do_not_fit_are_told(shape):
 def test_noise_is_seeded():
     np.testing.assert_array_equal(noise(5, 2, 1)[0], noise(5, 2, 1)[0])
     assert noise(5, 2, 1)[0].shape == (5, 2)
+
+
+def test_the_report_says_what_the_weights_alone_do_not_tell():
+    """The same weights serve a tanh and a relu RNN, and both orders of a GRU's reset."""
+    relu = only(audit(mr.RNN(2, 3, nonlinearity="relu", seed=0), XS)).reach.cell
+    assert relu == "RNN 2 → 3, relu"
+    before = only(audit(mr.GRU(2, 3, reset_after=False, seed=0), XS)).reach.cell
+    assert before == "GRU 2 → 3, reset before"

@@ -35,6 +35,8 @@ def clip_grad_norm_(
 
     Raises
     ------
+    ValueError
+        When max_norm is negative or nan: gradients would point uphill.
     RuntimeError
         With error_if_nonfinite, naming the parameters whose gradient is not finite.
 
@@ -46,6 +48,7 @@ def clip_grad_norm_(
     >>> clip_grad_norm_([p], 5.0), p.grad.round(4)
     (50.0, array([3., 4.]))
     """
+    _check(max_norm, "clip_grad_norm_: max_norm")
     having = _with_gradients(parameters)
     norm = _norm([p.grad for p in having])
     if error_if_nonfinite and not np.isfinite(norm):
@@ -64,6 +67,11 @@ def clip_grad_norm_(
 def clip_grad_value_(parameters: Module | Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit each number of each gradient to −clip_value … clip_value.
 
+    Raises
+    ------
+    ValueError
+        When clip_value is negative or nan.
+
     Examples
     --------
     >>> from microrecur.engine.tensor import tensor
@@ -73,8 +81,14 @@ def clip_grad_value_(parameters: Module | Tensor | Iterable[Tensor], clip_value:
     >>> p.grad
     array([ 1. , -0.2])
     """
+    _check(clip_value, "clip_grad_value_: clip_value")
     for p in _with_gradients(parameters):
         p.grad = np.clip(p.grad, -clip_value, clip_value)
+
+
+def _check(limit: float, what: str) -> None:
+    if not limit >= 0:
+        raise ValueError(f"{what} is a number from 0 up, not {limit!r}: it is the largest left")
 
 
 def _with_gradients(parameters: Module | Tensor | Iterable[Tensor]) -> list[Any]:

@@ -330,3 +330,14 @@ def test_what_bad_schedules_are_told():
     says(message(ValueError, lambda: mr.LinearLR(sgd(), total_iters=0)), "total_iters")
     text = message(ValueError, lambda: mr.SequentialLR(sgd(), [mr.LinearLR(sgd())], [3]))
     says(text, "1 schedules need 0 rising milestones", "[3]")
+
+
+@pytest.mark.parametrize("limit", [-1.0, float("nan")])
+def test_a_limit_that_would_turn_gradients_uphill_is_refused(limit):
+    p = mr.tensor([3.0, 4.0], requires_grad=True)
+    (p * p).sum().backward()
+    with pytest.raises(ValueError, match=r"clip_grad_norm_: max_norm is a number from 0 up, not"):
+        mr.clip_grad_norm_(p, limit)
+    with pytest.raises(ValueError, match=r"clip_grad_value_: clip_value is a number from 0 up"):
+        mr.clip_grad_value_(p, limit)
+    np.testing.assert_array_equal(p.grad, [6, 8])
