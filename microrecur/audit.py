@@ -350,7 +350,11 @@ def read_inputs(
     if not as_is:
         values = np.stack([Standardiser.fit(v).apply(v) for v in values.T], axis=1)
     scaled = "as they are" if as_is else "scaled to mean 0 and standard deviation 1"
-    return values[-steps:], f"the last {steps} rows of {Path(path).name}, {scaled}"
+    if len(columns) == 1:
+        which = "column " + (columns[0] if name is not None else str(columns[0] + 1))
+    else:
+        which = f"columns {columns[0] + 1} to {columns[-1] + 1}"
+    return values[-steps:], f"the last {steps} rows of {Path(path).name}, {which}, {scaled}"
 
 
 def _columns(path: str | os.PathLike[str], size: int, name: str | None) -> Sequence[Any]:

@@ -212,13 +212,13 @@ def test_the_examples_of_the_help_run(here, capsys):
 
 def test_a_column_of_a_series_is_scaled_unless_told_otherwise(here, capsys):
     code, out, _ = run("lstm.safetensors --steps 20 --data series.csv --column close", capsys)
-    assert code == 0 and "the last 20 rows of series.csv, scaled to mean 0 and stand" in out
+    assert code == 0 and "the last 20 rows of series.csv, column close, scaled to mea" in out
     close = np.arange(40) % 5
     scaled, _ = read_inputs("series.csv", 20, 1, "close")
     np.testing.assert_allclose(scaled[:, 0], ((close - close.mean()) / close.std())[-20:])
     raw, said = read_inputs("series.csv", 20, 1, "close", as_is=True)
     np.testing.assert_array_equal(raw[:, 0], close[-20:])
-    assert said == "the last 20 rows of series.csv, as they are"
+    assert said == "the last 20 rows of series.csv, column close, as they are"
 
 
 def test_columns_after_the_time_are_what_a_wider_layer_reads(here):

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 # seconds, and is left to who asks for it.
 MOST_ENTRIES = 2_000_000
 
+SHUT = 0.1  # a gate that lets less than this part of a gradient pass …
+SHUT_COSTS = 2.0  # … and without which its route would keep this many times what any route keeps
+
 MOST_TOGETHER = 5  # routes of which every selection is tried, when none alone grows
 
 
@@ -256,6 +259,7 @@ def _routes(
         yield f"Furthest reaches {furthest}: {_alone(flow, chain, views, furthest, rate[furthest])}"
     if alone[0].per_step > 1 and rate[furthest] <= 1:
         yield f"No route alone grows: {_together(flow, chain, views, rate)}"
+    yield from _shut(flow, chain, views, rate)
 
 
 def _mean(shares: list[float | None]) -> float:
@@ -274,6 +278,28 @@ def _alone(
     cause = " · ".join(map(str, factors)) or "all factors are 1"
     half = _half_life(flow, chain, route)
     return f"alone {notation.number(rate)} per step{half}, because {cause}."
+
+
+def _shut(
+    flow: Flow, chain: list[Step], views: Mapping[Tensor, Scaled], rate: Mapping[str, float]
+) -> Iterator[str]:
+    """The gate that keeps closed a route which, open, would reach further than all others do."""
+    best = SHUT_COSTS * max(rate.values())
+    sentence = ""
+    for route, word in words_of(chain).items():
+        for cause in gains(flow, chain, views, word) or ():
+            if cause.factor.kind != "gate value" or not 0 < cause.gain < SHUT:
+                continue
+            opened = rate[route] / cause.gain
+            if opened > best:
+                best = opened
+                sentence = (
+                    f"A gate is shut: {route} keeps {notation.number(rate[route])} per step, "
+                    f"because {cause}; with that gate at 1 it would keep about "
+                    f"{notation.number(opened)}."
+                )
+    if sentence:
+        yield sentence
 
 
 def _half_life(flow: Flow, chain: list[Step], route: str) -> str:

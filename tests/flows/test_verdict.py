@@ -286,3 +286,27 @@ def test_all_is_lost_where_a_relu_network_dies():
 def test_a_verdict_shows_one_sentence_per_line():
     text = flow_of(CELLS["lstm"]).verdict()
     assert repr(text) == str(text) == "\n".join(text)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_a_shut_gate_is_named_and_what_opening_it_would_keep_is_what_it_then_keeps(kind):
+    made = {"lstm": mr.LSTMCell, "gru": mr.GRUCell}[kind]
+    cell = with_weights(made(3, 8, seed=0), forget=-8.0)  # f of the LSTM, z of the GRU
+    flow = flow_of(cell, T=20, zero=True)
+    gate = {"lstm": "f", "gru": "z"}[kind]
+    shut = next(line for line in flow.verdict() if line.startswith("A gate is shut: direct"))
+    mean = np.mean([flow.graph.find(f"t{t}.{gate}").tensor.numpy().mean() for t in range(1, 21)])
+    assert mean < 1e-3
+    assert f"because {gate} ≈ " in shut
+    kept = float(re.search(r"at 1 it would keep about ([\d.]+)\.$", shut)[1])
+    opened = flow_of(with_weights(cell, forget=30.0), T=20, zero=True)
+    alone = {row.route: row.per_step for row in opened.through_time()}
+    # Opened, the cell runs on other numbers (c grows): near, not equal.
+    assert kept == pytest.approx(alone["direct"], rel=0.2)
+    assert kept == pytest.approx(1, rel=0.05)
+
+
+def test_where_no_gate_is_shut_none_is_said_to_be():
+    for forget in (0.0, 3.0):
+        cell = with_weights(mr.LSTMCell(3, 8, seed=0), forget=forget)
+        assert "shut" not in str(flow_of(cell, T=20, zero=True).verdict())
