@@ -138,6 +138,16 @@ class Audit:
         of = make_dataclass("AtLayerAndStep", columns, frozen=True)
         return Table(of, (of(name, **asdict(row)) for name, table in tables for row in table))
 
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write that table; columns that hold log₁₀ of a norm are called so."""
+        norms = {
+            name
+            for cell in self.cells
+            for pair in cell.flow.by_step().states.values()
+            for name in pair
+        }
+        return self.by_step().to_csv(path, {name: f"log10_{name}" for name in norms})
+
     def draw(self, path: str | os.PathLike[str]) -> Path:
         """Write a figure, one row per cell: norms by step, shares of routes, saturation."""
         from matplotlib.figure import Figure

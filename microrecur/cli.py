@@ -385,7 +385,7 @@ def _audit(options: argparse.Namespace) -> None:
     except KeyError as error:  # weights that are missing
         raise Refused(str(error.args[0])) from error
     print(found)
-    picture, table = found.draw(f"{options.out}.png"), found.by_step().to_csv(f"{options.out}.csv")
+    picture, table = found.draw(f"{options.out}.png"), found.to_csv(f"{options.out}.csv")
     print(f"\nwrote {picture} and {table}: log₁₀ of norms, and shares, by layer and step")
 
 

@@ -185,7 +185,7 @@ def test_the_command_writes_a_figure_and_a_table(here, capsys):
     with open("look/lstm.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == [str(t) for t in range(20, -1, -1)]
-    assert float(rows[0]["total_h"]) == pytest.approx(math.log10(2))
+    assert float(rows[0]["log10_total_h"]) == pytest.approx(math.log10(2))
     shares = [float(v) for k, v in rows[3].items() if k.startswith("share_")]
     assert sum(shares) == pytest.approx(1)
 
