@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from microrecur.nn.simple import whole
+
 Batch = tuple[np.ndarray, ...]
 
 
@@ -110,9 +112,7 @@ class Batches(_Places):
         super().__init__(seed)
         self.arrays = tuple(np.asarray(array) for array in arrays)
         _check_arrays(self.arrays)
-        if size < 1:
-            raise ValueError(f"Batches: size is a whole number ≥ 1, not {size!r}")
-        self.count, self.size = len(self.arrays[0]), int(size)
+        self.count, self.size = len(self.arrays[0]), whole("Batches: size", size)
         self.shuffle, self.drop_last = shuffle, drop_last
         if drop_last and self.count < size:
             raise ValueError(
@@ -174,10 +174,9 @@ class FreshBatches(_Places):
         self, make: Callable[..., Any], *, size: int = 32, batches: int = 100, seed: int = 0
     ) -> None:
         super().__init__(seed)
-        for name, number in (("size", size), ("batches", batches)):
-            if number < 1:
-                raise ValueError(f"FreshBatches: {name} is a whole number ≥ 1, not {number!r}")
-        self.make, self.size, self.batches = make, int(size), int(batches)
+        self.make = make
+        self.size = whole("FreshBatches: size", size)
+        self.batches = whole("FreshBatches: batches", batches)
 
     def __len__(self) -> int:
         """Return how many batches count as an epoch."""

@@ -15,6 +15,7 @@ from microrecur.flows.tables import Table
 from microrecur.nn.module import Module
 from microrecur.nn.optim import Optimizer
 from microrecur.nn.schedules import Schedule
+from microrecur.nn.simple import whole
 from microrecur.train.callbacks import Callback
 from microrecur.train.checkpoint import load_checkpoint
 from microrecur.train.training import Epoch, Loss, Training
@@ -126,8 +127,8 @@ def _run_epoch(
 
 def _check_arguments(model: Module, optimizer: Optimizer, epochs: int, every: int | None) -> None:
     for name, number in (("epochs", epochs), ("every", every)):
-        if number is not None and number < 1:
-            raise ValueError(f"fit: {name} is a whole number ≥ 1, not {number!r}")
+        if number is not None:
+            whole(f"fit: {name}", number)
     held = set(model.parameters())
     if not held.intersection(optimizer.parameters):
         raise ValueError(

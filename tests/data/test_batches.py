@@ -93,6 +93,7 @@ def test_batches_are_copies_where_they_are_shuffled():
             "Batches: the arrays hold 1,000, 5 examples; their first axes must be equal",
         ),
         (lambda: Batches([1], size=0), "Batches: size is a whole number ≥ 1, not 0"),
+        (lambda: Batches([1], size=2.5), "Batches: size is a whole number ≥ 1, not 2.5"),
         (lambda: Batches([1], seed=-1), "Batches: seed is a whole number ≥ 0, not -1"),
         (
             lambda: Batches([1, 2], size=3, drop_last=True),

@@ -436,6 +436,7 @@ def test_a_gradient_that_is_no_number_is_named():
     ("change", "error", "message"),
     [
         ({"epochs": 0}, ValueError, "fit: epochs is a whole number ≥ 1, not 0"),
+        ({"epochs": 1.5}, ValueError, "fit: epochs is a whole number ≥ 1, not 1.5"),
         ({"data": (X,)}, ValueError, "fit: data are inputs and a target, (X, y); one array"),
         (
             {"data": [X, Y]},
