@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,13 @@ def softplus(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def share_of_greatest(x: np.ndarray, axis: Any) -> np.ndarray:
+def held_max(x: np.ndarray, *, axis: Any) -> np.ndarray:
+    """The greatest entry, 0 where it is not finite: it shifts the numbers, not the function."""
+    top = np.max(x, axis=axis, keepdims=True)
+    return np.where(np.isfinite(top), top, np.zeros((), top.dtype))
+
+
+def share_of_greatest(x: np.ndarray, *, axis: Any) -> np.ndarray:
     """What part of the greatest entry each entry is: 1, or 1/k where k of them tie."""
     chosen = np.equal(x, np.max(x, axis=axis, keepdims=True)) | np.isnan(x)
     return chosen / np.sum(chosen, axis=axis, keepdims=True).astype(x.dtype)
@@ -62,3 +69,26 @@ def is_basic(index: Any) -> bool:
     """Whether an index picks each entry at most once: numbers, slices, None and Ellipsis."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(p is None or p is ... or isinstance(p, (int, np.integer, slice)) for p in parts)
+
+
+def reduced_shape(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
+    """Return the shape that is left when these axes are summed away."""
+    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    gone = {a % len(shape) for a in axes} if shape else set()
+    return tuple(n for a, n in enumerate(shape) if a not in gone)
+
+
+class _Place:
+    """Stands in an index for the numbers of an operand."""
+
+    def __repr__(self) -> str:
+        return "#"
+
+
+PLACE = _Place()
+
+
+def filled(index: tuple[Any, ...], places: Sequence[np.ndarray]) -> tuple[Any, ...]:
+    """Return an index whose PLACEs are these arrays, in turn."""
+    left = iter(places)
+    return tuple(next(left) if part is PLACE else part for part in index)

@@ -31,6 +31,7 @@ from microrecur.engine.intervals import (
 )
 from microrecur.engine.primitive import Elementwise, Linear, Primitive, Selection
 from microrecur.engine.tensor import Tensor
+from microrecur.engine.tracing import look_at, tracing
 
 INF = math.inf
 TABLE: dict[str, Primitive] = {}
@@ -131,12 +132,14 @@ sigmoid = _card(Elementwise(
     name="sigmoid", symbol="σ", latex=r"\sigma(#1)", kind="gate slope",
     forward=kernels.sigmoid, methods=("sigmoid",),
     partials=(lambda y, x: sech2(x / 2) / 4,),                 # σ(1−σ), exact in saturation too
+    by_result=(lambda y: y * (1 - y),),
     slope=(1 / 4,), range=increasing(kernels.sigmoid),         # sup at x = 0
 ))
 tanh = _card(Elementwise(
     name="tanh", symbol="tanh", latex=r"\tanh(#1)", kind="squash slope",
     forward=np.tanh, numpy=(np.tanh,), methods=("tanh",),
     partials=(lambda y, x: sech2(x),),                         # 1−tanh², exact in saturation too
+    by_result=(lambda y: 1 - y * y,),
     slope=(1,), range=increasing(np.tanh),                     # sup at x = 0
 ))
 relu = _card(Elementwise(
@@ -259,15 +262,45 @@ scatter = _card(Linear(
     forward=kernels.scatter,
     transposes=(lambda g, x, *, index, shape: g[index],), slope=(1,),
 ))
+gather = _card(Linear(                                          # x[index], its places operands
+    name="gather", symbol="[ ]", latex=r"#1[\cdot]", kind="pass", jointly=False,
+    forward=lambda x, *places, index: x[kernels.filled(index, places)],
+    transposes=lambda k, g, x, *places, index:
+        None if k else spread(g, *places, index=index, shape=np.shape(x)),
+    slope=(1,),
+))
+spread = _card(Linear(
+    name="spread", symbol="scatter", kind="pass", jointly=False,
+    latex=r"\operatorname{scatter}_{#shape}(#1)",
+    forward=lambda g, *places, index, shape:
+        kernels.scatter(g, index=kernels.filled(index, places), shape=shape),
+    transposes=lambda k, g, x, *places, index, shape:
+        None if k else gather(g, *places, index=index),
+    slope=(1,),
+))
+plain = _card(Linear(                                           # see tracing.plain
+    name="plain", symbol="·", latex="#1", kind="other",
+    forward=lambda *xs, function, **static: function(*xs, **static),
+    transposes=(None,) * 4, slope=(None,),
+))
 cast = _card(Linear(
     name="cast", symbol="cast", latex="#1", kind="pass",
     forward=lambda x, *, dtype: np.asarray(x).astype(dtype),
     transposes=(lambda g, x, *, dtype: cast(g, dtype=x.dtype),), slope=(1,), range=same,
 ))
+held_max = _card(Linear(
+    name="held_max", symbol="max", latex=r"\max_{#axis}(#1)", kind="other",
+    forward=kernels.held_max, transposes=(None,), slope=(None,), range=same,
+))
+share_of_max = _card(Linear(
+    name="share_of_max", symbol="argmax", kind="other",
+    latex=r"\operatorname{argmax}_{#axis}(#1)",
+    forward=kernels.share_of_greatest, transposes=(None,), slope=(None,),
+))
 greatest = _card(Selection(
     name="max", symbol="max", latex=r"\max_{#axis}(#1)", kind="reduction",
     forward=lambda x, *, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
-    weights=lambda x, *, axis, keepdims: kernels.share_of_greatest(x, axis),
+    weights=lambda x, *, axis, keepdims: share_of_max(x, axis=axis),
     gather=lambda t, x, *, axis, keepdims: sum(t, axis, keepdims),
     spread=lambda g, x, *, axis, keepdims: _spread(g, x, axis, keepdims), range=same,
 ))
@@ -378,28 +411,22 @@ def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return log Σ exp(x) over the axes, without overflow."""
-    shift = _shift(x, axis)
+    shift = held_max(x, axis=_as_axes(axis))
     with np.errstate(divide="ignore"):  # where every entry is −∞, so is the result
         total = log(sum(exp(x - shift), axis, keepdims=True)) + shift
-    return total if keepdims else reshape(total, np.sum(shift, axis=_as_axes(axis)).shape)
+    return total if keepdims else reshape(total, kernels.reduced_shape(np.shape(x), _as_axes(axis)))
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
     """Return exp(x) / Σ exp(x) along the axis, without overflow."""
-    e = exp(x - _shift(x, axis))
+    e = exp(x - held_max(x, axis=_as_axes(axis)))
     return e / sum(e, axis, keepdims=True)
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """Return x − log Σ exp(x) along the axis, without overflow."""
-    shifted = x - _shift(x, axis)
+    shifted = x - held_max(x, axis=_as_axes(axis))
     return shifted - log(sum(exp(shifted), axis, keepdims=True))
-
-
-def _shift(x: Any, axis: Any) -> np.ndarray:
-    """The greatest entry, held fixed: it moves the numbers, not the function."""
-    top = _numbers(x).max(axis=_as_axes(axis), keepdims=True)
-    return np.where(np.isfinite(top), top, np.zeros((), top.dtype))
 
 
 def dot(a: Any, b: Any) -> Any:
@@ -456,8 +483,25 @@ def split(x: Any, parts: int | Sequence[int], axis: int = 0) -> list[Any]:
 
 def getitem(x: Any, index: Any) -> Any:
     """Return x[index]; integer tensors and masks index by their numbers."""
+    trace = tracing()
+    if trace is not None:
+        given = index if isinstance(index, tuple) else (index,)
+        for part in given:
+            trace.watch(part)
+        if builtins.any(isinstance(part, Tensor) for part in given):
+            return _gathered(x, given)
     parts = tuple(map(_as_index, index)) if isinstance(index, tuple) else _as_index(index)
     return indexed(x, index=parts)
+
+
+def _gathered(x: Any, index: tuple[Any, ...]) -> Any:
+    """x[index] while a function is recorded: numbers of a tensor that indexes are an operand."""
+    places = [part for part in index if isinstance(part, Tensor)]
+    for place in places:
+        if place.dtype.kind == "b":  # how many it picks is known only when its numbers are
+            look_at(place, "the number of entries that x[mask] picks, by the mask")
+    parts = (kernels.PLACE if isinstance(part, Tensor) else _as_index(part) for part in index)
+    return gather(x, *places, index=tuple(parts))
 
 
 def _as_index(part: Any) -> Any:
@@ -468,9 +512,11 @@ def _as_index(part: Any) -> Any:
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Return the entries at these places along the axis (of the flattened tensor when None)."""
+    if not isinstance(indices, Tensor):
+        indices = np.asarray(indices)
     if axis is None:
-        return reshape(x, -1)[_numbers(indices)]
-    return x[_along(axis, np.ndim(x), _numbers(indices))]
+        return reshape(x, -1)[indices]
+    return x[_along(axis, np.ndim(x), indices)]
 
 
 def _numbers(x: Any) -> Any:
@@ -493,7 +539,9 @@ def _as_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
 
 def _offered() -> list[str]:
     """What `import microrecur as mr` offers as mr.NAME: the cards, and the functions above."""
-    internal = {"cast", "power", "scatter", "sign"}  # what the rules and functions here call
+    # What the rules and functions here call.
+    internal = {"cast", "gather", "held_max", "plain", "power", "scatter", "share_of_max", "sign"}
+    internal |= {"spread"}
     functions = {name for name, f in globals().items() if getattr(f, "__module__", "") == __name__}
     cards = {name for name in TABLE if callable(globals().get(name))}
     return sorted(name for name in (functions | cards) - internal if not name.startswith("_"))

@@ -77,7 +77,7 @@ def flat_coefficients(lines: Linearised, edge: Edge) -> np.ndarray:
     if op.name == "matmul":
         return node.inputs[1 - k]._data.reshape(-1)
     if isinstance(op, Selection):
-        return op._weights(node.inputs[k]._data, node.static).reshape(-1)
+        return op.weights(node.inputs[k]._data, **node.static).reshape(-1)
     return _ONES  # other linear ops move, sum or pick numbers
 
 

@@ -14,6 +14,7 @@ import microrecur as mr
 from microrecur.engine import ops
 from microrecur.engine.intervals import Interval
 from microrecur.engine.primitive import Elementwise, Linear, Selection
+from microrecur.engine.tensor import ancestry
 
 from .strategies import central_difference, pulled_back, sample, samples
 
@@ -69,6 +70,8 @@ CALLS = {
         for axis in (None, 0, -1, (0, 2))
         for keepdims in (False, True)
     ],
+    "held_max": [([sample((2, 3, 4), 1)], {"axis": axis}) for axis in (None, 0, -1, (0, 2))],
+    "share_of_max": [([sample((2, 3, 4), 1)], {"axis": axis}) for axis in (None, 0, -1, (0, 2))],
     "cast": [
         ([eighths((3,), 1)], {"dtype": np.float32}),
         ([eighths((3,), 1).astype(np.float32)], {"dtype": np.float64}),
@@ -374,6 +377,30 @@ def test_slope_of_a_linear_card_is_its_greatest_entry(card, arrays, static):
         bound = card.slope[k if len(card.slope) > 1 else 0]
         if bound is not None:
             assert np.abs(mr.jacobian(y, xs[k])).max() == bound
+
+
+@named([card for card in ELEMENTWISE if card.by_result])
+def test_partials_by_result_are_the_partials_to_rounding(card):
+    near, far = np.linspace(-60, 60, 24_001), np.array([-np.inf, -1e300, -800.0, 800.0, np.inf])
+    x = np.concatenate([near, far])
+    y = card(x)
+    for k, by_result in enumerate(card.by_result):
+        exact = card.partial(k, y, [x], {})
+        np.testing.assert_allclose(by_result(y), exact, rtol=0, atol=1e-15)
+        g = np.full(x.shape, 3.0)
+        np.testing.assert_allclose(
+            card.pull_by_result(k, g, y, [x], {}), card.pull(k, g, y, [x], {}), rtol=0, atol=3e-15
+        )
+
+
+def test_softmax_and_max_record_what_they_read_of_their_numbers():
+    """Nothing computed from the numbers is a constant of the graph: it could not be replayed."""
+    x = mr.tensor([[1.0, 3.0], [2.0, 0.5]])
+    for f in (mr.softmax, mr.log_softmax, mr.logsumexp, mr.max):
+        y = f(x, axis=1)
+        graph = ancestry([y, mr.grad(y.sum(), x)])
+        leaves = [node for node in graph if node.op is None and node is not x]
+        assert all(leaf.size == 1 and leaf.item() in (0.0, 1.0) for leaf in leaves), f.__name__
 
 
 def test_the_slopes_the_course_teaches():
