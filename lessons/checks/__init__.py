@@ -1,0 +1,1 @@
+"""How each exercise is judged: probe, reference, known slips, hints."""

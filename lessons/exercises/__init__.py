@@ -1,0 +1,1 @@
+"""What the learner starts from: signature, shapes and mathematics."""

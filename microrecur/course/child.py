@@ -1,0 +1,213 @@
+"""The process of the learner's code: read a request, run the answer, report what came of it.
+
+It is started as a file, so nothing of microrecur is loaded here unless the cases are made of it.
+What it reports are values; what they are worth is decided in the process that started it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import importlib.util
+import json
+import math
+import os
+import signal
+import sys
+import types
+from typing import Any
+
+sys.path[:0] = [p for p in os.environ.pop("MICRORECUR_PATH", "").split(os.pathsep) if p]
+
+import numpy as np  # noqa: E402
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits; the clock of the judge still holds
+    resource = None  # type: ignore[assignment]
+
+
+def _beside(name: str) -> Any:
+    """A file of this folder, without importing the package."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"_course_{name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+wire, guards = _beside("wire"), _beside("guard")
+
+
+class TimeUp(BaseException):
+    """The answer computed for longer than it may."""
+
+
+class Channel:
+    """The one way back to the judge; whoever prints or writes elsewhere does not reach it."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+        self._out = os.dup(1)
+        os.dup2(2, 1)  # what the answer prints goes with its warnings, apart from the report
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        self._write, self._exit, self._dumps = os.write, os._exit, json.dumps
+        self._flush = (sys.stdout.flush, sys.stderr.flush)
+
+    def report(self, **found: Any) -> None:
+        """Send what was found, and end the process: nothing of the answer runs after it."""
+        for flush in self._flush:
+            with contextlib.suppress(BaseException):  # a stream the learner closed or broke
+                flush()
+        rest = b"\n" + self._token + self._dumps(found).encode() + b"\n"
+        while rest:
+            rest = rest[self._write(self._out, rest) :]
+        self._exit(0)
+
+
+def main() -> None:
+    """Do what one request on stdin asks for."""
+    request = json.loads(sys.stdin.buffer.read())
+    channel = Channel(request["token"])
+    exercise, cases = _prepared(request)
+    guard = guards.Guard(request["file"], request["allows"], request["private"], request["own"])
+    guard.install()
+    _limit(request)
+    channel.report(**_judged(request, exercise, cases, guard))
+
+
+def _prepared(request: dict[str, Any]) -> tuple[Any, list[Any]]:
+    """The cases: as they came, or built here by the check file where they do not travel."""
+    if request["cases"] is not None:
+        return None, request["cases"]
+    from microrecur.course.exercise import find
+
+    exercise = find(request["name"])
+    cases = exercise.cases(request["seed"])
+    for name in [name for name in sys.modules if name.startswith(guards.HIDDEN)]:
+        del sys.modules[name]
+    package = sys.modules["microrecur"]
+    for name in ("lessons", "course"):
+        vars(package).pop(name, None)
+    return exercise, cases
+
+
+def _limit(request: dict[str, Any]) -> None:
+    """Time by the processor, memory, and no files, dumps or further processes."""
+    if resource is None:
+        return
+    seconds = request["seconds"]
+    caps = [
+        ("RLIMIT_CPU", math.ceil(seconds) + 3),
+        ("RLIMIT_AS", request["memory"]),
+        ("RLIMIT_CORE", 0),
+        ("RLIMIT_NPROC", 0),
+        ("RLIMIT_FSIZE", 0),
+    ]
+    for name, most in caps:
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system has it
+            resource.setrlimit(getattr(resource, name), (most, most))
+
+    def up(*_: Any) -> None:
+        raise TimeUp
+
+    signal.signal(signal.SIGPROF, up)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _judged(request: dict[str, Any], exercise: Any, cases: list[Any], guard: Any) -> dict[str, Any]:
+    """Load the file, call the function on every case; the first thing that goes wrong ends it."""
+    before = _snapshot()
+    outcomes: list[dict[str, Any]] = []
+    try:
+        guard.armed = True
+        function = _loaded(request, guard)
+        if not callable(function):
+            return {"kind": "missing"}
+        for case in cases:
+            outcomes.append(_called(function, exercise, case, guard))
+        found: dict[str, Any] = {"kind": "ran"}
+    except BaseException as error:
+        found = _failed(error, request["file"], len(outcomes))
+    guard.armed = False
+    if resource is not None:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    if guard.told is not None:  # whether or not it was swallowed
+        why, line = guard.told
+        return {"kind": "refused", "why": why, "line": line}
+    if patched := _patched(before):
+        return {"kind": "patched", "why": patched}
+    return found | {"outcomes": outcomes}
+
+
+def _loaded(request: dict[str, Any], guard: Any) -> Any:
+    module = types.ModuleType("answer")
+    module.__file__ = request["file"]
+    sys.modules["answer"] = module
+    vars(module)["__builtins__"] = vars(builtins) | {"__import__": guard.importer()}
+    exec(compile(request["source"], request["file"], "exec", dont_inherit=True), vars(module))
+    return vars(module).get(request["function"])
+
+
+def _called(function: Any, exercise: Any, case: Any, guard: Any) -> dict[str, Any]:
+    """One case: what came back, and which arguments are no longer what they were."""
+    args = tuple(wire.decode(part) for part in case) if exercise is None else case
+    before = [json.dumps(wire.encode(part)) for part in args]
+    value = function(*args) if exercise is None else exercise.call(function, args)
+    after = [json.dumps(wire.encode(part)) for part in args]
+    mutated = [k for k, (was, now) in enumerate(zip(before, after)) if was != now]
+    return {"value": wire.encode(value), "mutated": mutated}
+
+
+def _failed(error: BaseException, file: str, done: int) -> dict[str, Any]:
+    """An exception as what can be told of it: its kind, and the learner's own last line."""
+    name, line = type(error).__name__, _line(error, file)
+    try:
+        text = str(error)[:1000]
+    except BaseException:  # its __str__ is the learner's
+        text = ""
+    kinds: list[tuple[Any, str]] = [
+        (TimeUp, "timeout"),
+        (MemoryError, "memory"),
+        (NotImplementedError, "stub"),
+        (SystemExit, "exit"),
+        (SyntaxError, "syntax"),
+    ]
+    kind = next((said for type_, said in kinds if isinstance(error, type_)), "error")
+    if isinstance(error, SyntaxError) and error.filename == file:
+        line, text = error.lineno, str(error.msg)
+    return {"kind": kind, "error": name, "why": text, "line": line, "case": done}
+
+
+def _line(error: BaseException, file: str) -> int | None:
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            found = trace.tb_lineno
+        trace = trace.tb_next
+    return found
+
+
+# -- what nobody may replace -----------------------------------------------------------------------
+
+_WATCHED = {"numpy": np, "numpy.linalg": np.linalg, "math": math, "builtins": builtins}
+
+
+def _snapshot() -> dict[str, dict[str, Any]]:
+    return {name: dict(vars(module)) for name, module in _WATCHED.items()}
+
+
+def _patched(before: dict[str, dict[str, Any]]) -> str | None:
+    """The first function of numpy, math or Python itself that is not what it was."""
+    for name, was in before.items():
+        now = vars(_WATCHED[name])
+        for key, value in was.items():
+            if now.get(key, before) is not value and key != "_":
+                return f"{name}.{key}"
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""From what came of an answer to one clear sentence: which term is wrong, and which question helps.
+
+The order: attempted, returned something, type and shape, finite, inputs left alone, values beside
+the reference; a wrong answer is looked up among the slips, and told by its first wrong number where
+it is none of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from microrecur.course.compare import Fault, fault
+from microrecur.course.exercise import Exercise, Slip
+from microrecur.course.process import MEMORY, SECONDS, WALL, Outcome, Process, Run, run_here
+
+PASSED, FAILED, UNTOUCHED = "passed", "failed", "not attempted"
+LONGEST = 300  # of what the learner's own code says
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of an answer.
+
+    `status` is "passed", "failed" or "not attempted"; `stage` what it fails at; `slip` the title of
+    the misconception, where it is a known one, with its edges `missing` and `extra`.
+    """
+
+    name: str
+    status: str
+    sentence: str
+    stage: str = ""
+    hint: str = ""
+    slip: str = ""
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    seed: int = 0
+    printed: str = ""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the answer is right."""
+        return self.status == PASSED
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON can hold them."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Verdict:
+        """The verdict with those fields; unknown ones are left out."""
+        known = {key: fields[key] for key in cls.__slots__ if key in fields}
+        for key in ("missing", "extra"):
+            known[key] = tuple(known.get(key, ()))
+        return cls(**known)
+
+
+def check(
+    exercise: Exercise, file: Path, seed: int = 0, *, seconds: float = SECONDS, wall: float = WALL
+) -> Verdict:
+    """Run the answer in a file in its own process, and say what is to be said.
+
+    Parameters
+    ----------
+    exercise : Exercise
+    file : Path
+        The learner's file.
+    seed : int
+        What the cases are drawn from.
+    seconds, wall : float
+        How long the answer may compute, and how long all of it may take.
+    """
+    try:
+        source = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Verdict(exercise.name, UNTOUCHED, f"there is no {_short_path(file)} yet", seed=seed)
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        said = f"{_short_path(file)} cannot be read as text: {_clean(str(error))}"
+        return Verdict(exercise.name, FAILED, said, "file", seed=seed)
+    return check_source(exercise, source, str(file), seed, seconds=seconds, wall=wall)
+
+
+def check_source(
+    exercise: Exercise,
+    source: str,
+    file: str,
+    seed: int = 0,
+    *,
+    seconds: float = SECONDS,
+    wall: float = WALL,
+) -> Verdict:
+    """`check`, of a text that is not to be read from a file."""
+    begun = time.perf_counter()
+    with Process(wall) as process:
+        run = process.run(exercise, source, file, exercise.cases(seed), seed, seconds=seconds)
+    verdict = diagnose(exercise, run, seed, source)
+    taken = {"printed": run.printed, "seconds": round(time.perf_counter() - begun, 3)}
+    return Verdict.of(verdict.as_dict() | taken)
+
+
+def diagnose(exercise: Exercise, run: Run, seed: int, source: str = "") -> Verdict:
+    """Judge what came of an answer."""
+    if run.kind == "stub":
+        return Verdict(exercise.name, UNTOUCHED, "still raises NotImplementedError", seed=seed)
+    if run.kind != "ran":
+        said = _ended(exercise, run, source)
+        return Verdict(exercise.name, FAILED, said, run.kind, seed=seed)
+    right = run_here(exercise, exercise.reference, exercise.cases(seed))
+    found = _first_fault(exercise, run, right, seed)
+    if found is None:
+        return Verdict(exercise.name, PASSED, "right", seed=seed)
+    index, output, what = found
+    if (match := _match(exercise, run, right, seed)) is not None:
+        slip, named = match
+        said = f"your {named} equals ours {slip.said}"
+        return Verdict(
+            exercise.name, FAILED, said, what.stage, slip.hint, slip.title, slip.missing,
+            slip.extra, seed,
+        )  # fmt: skip
+    said = what.said
+    if len(right.outcomes) > 1:
+        said += _which_case(exercise, seed, index, len(right.outcomes))
+    if what.stage == "value" and exercise.numeric is not None and output is not None:
+        said += _central_differences(exercise, right, seed, index, output)
+    return Verdict(exercise.name, FAILED, said, what.stage, _first_hint(exercise), seed=seed)
+
+
+# -- values beside ours ----------------------------------------------------------------------------
+
+STAGES = ("nothing", "type", "shape", "finite", "mutated", "value")
+
+
+def parts(exercise: Exercise, value: Any) -> list[Any] | None:
+    """The values returned, one per output; None where their number is not the one asked for."""
+    if len(exercise.outputs) == 1:
+        return [value]
+    if isinstance(value, (tuple, list)) and len(value) == len(exercise.outputs):
+        return list(value)
+    return None
+
+
+def _first_fault(
+    exercise: Exercise, run: Run, right: Run, seed: int
+) -> tuple[int, str | None, Fault] | None:
+    """The earliest stage that fails in any case: case, output, what is wrong."""
+    found: list[tuple[int, str | None, Fault]] = []
+    for k, (theirs, ours) in enumerate(zip(run.outcomes, right.outcomes)):
+        if (what := _fault_in(exercise, theirs, ours)) is not None:
+            found.append((k, *what))
+    if len(run.outcomes) != len(right.outcomes):
+        found.append((0, None, Fault("nothing", "the answer did not come back from every case")))
+    return min(found, key=lambda one: STAGES.index(one[2].stage), default=None)
+
+
+def _fault_in(
+    exercise: Exercise, theirs: Outcome, ours: Outcome
+) -> tuple[str | None, Fault] | None:
+    named = f"{exercise.function} returned"
+    if theirs.value is None and ours.value is not None:
+        return None, Fault("nothing", f"{named} None; is there a `return` on every way out?")
+    values = parts(exercise, theirs.value)
+    if values is None:
+        return None, Fault("type", _count(exercise, theirs.value, named))
+    all_right = parts(exercise, ours.value)
+    assert all_right is not None, f"{exercise.name}: the reference returns other outputs than named"
+    found = []
+    for name, value, right in zip(exercise.outputs, values, all_right):
+        what = fault(value, right, name, exercise.axes.get(name, ()), exercise.rtol)
+        if what is not None:
+            found.append((name, what))
+    if theirs.mutated != ours.mutated:
+        found.append((exercise.outputs[0], Fault("mutated", _mutated(exercise, theirs))))
+    return min(found, key=lambda one: STAGES.index(one[1].stage), default=None)
+
+
+def _count(exercise: Exercise, value: Any, named: str) -> str:
+    from microrecur.course.compare import kind_of
+
+    asked = f"{len(exercise.outputs)} are asked for: {', '.join(exercise.outputs)}"
+    if isinstance(value, (tuple, list)):
+        return f"{named} {len(value)} values; {asked}"
+    return f"{named} {kind_of(value)}; {asked}"
+
+
+def _mutated(exercise: Exercise, outcome: Outcome) -> str:
+    names = list(inspect.signature(exercise.reference).parameters)
+    changed = ", ".join(
+        names[k] if k < len(names) else f"argument {k + 1}" for k in outcome.mutated
+    )
+    return (
+        f"{exercise.function} changed its input {changed}; work on a copy, such as {changed}.copy()"
+    )
+
+
+def _match(exercise: Exercise, run: Run, right: Run, seed: int) -> tuple[Slip, str] | None:
+    """The slip whose numbers the answer has: in all outputs, else in its first wrong one."""
+    wrong = [
+        (slip, run_here(exercise, slip.wrong, exercise.cases(seed))) for slip in exercise.slips
+    ]
+    for slip, slipped in wrong:
+        if _same(exercise, run, slipped):
+            return slip, differing(exercise, slipped, right)
+    name = differing(exercise, run, right)
+    for slip, slipped in wrong:
+        if (
+            name
+            and not _same(exercise, slipped, right, name)
+            and _same(exercise, run, slipped, name)
+        ):
+            return slip, name
+    return None
+
+
+def _same(exercise: Exercise, run: Run, other: Run, only: str | None = None) -> bool:
+    """Whether two runs have the same values in every case, or in one output of every case."""
+    if len(run.outcomes) != len(other.outcomes):
+        return False
+    for theirs, ours in zip(run.outcomes, other.outcomes):
+        if only is None and theirs.mutated != ours.mutated:
+            return False
+        a, b = parts(exercise, theirs.value), parts(exercise, ours.value)
+        if a is None or b is None:  # not as many values as asked for: compared as they are
+            if only or fault(theirs.value, ours.value, "", (), exercise.rtol):
+                return False
+            continue
+        for name, value, right in zip(exercise.outputs, a, b):
+            if only in (None, name) and fault(value, right, "", (), exercise.rtol):
+                return False
+    return True
+
+
+def differing(exercise: Exercise, run: Run, right: Run) -> str:
+    """The first output in which two runs differ; "answer" where the outputs are not as asked."""
+    for name in exercise.outputs:
+        if not _same(exercise, run, right, name):
+            return name if len(exercise.outputs) > 1 or name else "answer"
+    return exercise.outputs[0]
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def _which_case(exercise: Exercise, seed: int, index: int, count: int) -> str:
+    """Which of several cases it was, with its arguments where they are short."""
+    case = exercise.cases(seed)[index]
+    args = ", ".join(f"{p:.4g}" if isinstance(p, float) else repr(p) for p in case)
+    if len(args) <= 60 and "\n" not in args and "<" not in args:
+        return f" (for {exercise.function}({args}))"
+    return f" (case {index + 1} of {count})"
+
+
+def _central_differences(exercise: Exercise, right: Run, seed: int, index: int, output: str) -> str:
+    """Who is right, by an answer that knows no calculus."""
+    from microrecur.course.compare import distance
+
+    assert exercise.numeric is not None
+    k = exercise.outputs.index(output)
+    by_hand = parts(exercise, exercise.numeric(*exercise.cases(seed)[index]))
+    ours = parts(exercise, right.outcomes[index].value)
+    assert by_hand is not None and ours is not None
+    gap = distance(by_hand[k], ours[k])
+    return f"; central differences agree with ours to {max(gap, 1e-16):.0e}"
+
+
+def _first_hint(exercise: Exercise) -> str:
+    return exercise.hints[0] if exercise.hints else ""
+
+
+def _ended(exercise: Exercise, run: Run, source: str) -> str:
+    """What ended a run before there was an answer."""
+    at = f"line {run.line}" if run.line else "your code"
+    why, text = _clean(run.why), _line_of(source, run.line)
+    quoted = f", `{text}`," if text else ""
+    if run.kind == "error":
+        told = f"{_clean(run.error)}: {why}" if why else _clean(run.error)
+        return f"{at}{quoted} raised {told}"
+    sentences = {
+        "missing": f"the answer defines no function {exercise.function}",
+        "syntax": f"{at}{quoted} is not Python: {why}",
+        "exit": f"{at} leaves Python (exit, quit or SystemExit); a function answers by `return`",
+        "refused": f"{at}{quoted} {why}",
+        "patched": f"your code replaced {why}; leave it as it is, and write your own beside it",
+        "memory": f"{at}{quoted} asked for more than {MEMORY // 2**30} GB of memory",
+        "timeout": f"{at}{quoted} was still computing after {SECONDS:g} s; does the loop end?",
+        "slow": f"no answer after {WALL:g} s; does it wait for something, or never end?",
+        "printed": "your code prints more than 1 MB; take the print out of the loop",
+        "died": f"your code ended its process before it answered: {why}",
+        "garbled": "what came back cannot be read as numbers, text, lists or arrays",
+    }
+    return sentences.get(run.kind, f"no answer came back ({_clean(run.kind)})")
+
+
+def _line_of(source: str, line: int | None) -> str:
+    lines = source.splitlines()
+    text = lines[line - 1].strip() if line and line <= len(lines) else ""
+    return _clean(text)[:80]
+
+
+def _clean(text: str) -> str:
+    """The learner's own words on one line, without what moves a terminal's cursor."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * LONGEST])
+    return " ".join(plain.split())[:LONGEST]
+
+
+def _short_path(file: Path) -> str:
+    return "/".join(file.parts[-3:])
