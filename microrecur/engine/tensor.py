@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from microrecur.engine.tracing import copied, forbid, look_at, tracing, without_gradient
+
 if TYPE_CHECKING:
     from microrecur.engine.primitive import Primitive
 
@@ -192,6 +194,7 @@ class Tensor:
     @property
     def data(self) -> np.ndarray:
         """A read-only view of the numbers."""
+        look_at(self, ".data")
         self._data.flags.writeable = False  # else the view's flag could be set back
         return self._data.view()
 
@@ -229,6 +232,7 @@ class Tensor:
 
     def item(self) -> float | int | bool:
         """Return the one number it holds as a Python number; ValueError when it holds more."""
+        look_at(self, "the number")
         if self._data.size != 1:
             raise ValueError(
                 f"{self._label()} holds {self._data.size} numbers, shape {self.shape}: .item() "
@@ -238,10 +242,13 @@ class Tensor:
 
     def numpy(self) -> np.ndarray:
         """Return a copy of the numbers."""
+        look_at(self, ".numpy()")
         return self._data.copy()
 
     def detach(self) -> Tensor:
         """Return a leaf with the same numbers, through which no gradient passes."""
+        if tracing() is not None:
+            return without_gradient(self)
         leaf = Tensor(self._data, scope=self.scope)
         leaf.name = self.name
         return leaf
@@ -278,6 +285,7 @@ class Tensor:
             raise RuntimeError(
                 f"{self._label()} was computed by {self.op.name}: only a leaf can be assigned"
             )
+        forbid(f"{self._label()}.assign()", "return the new numbers, and assign them outside")
         new = np.array(value._data if isinstance(value, Tensor) else value, dtype=self.dtype)
         if new.shape != self.shape:
             raise ValueError(f"{self._label()} has shape {self.shape}: cannot assign {new.shape}")
@@ -289,6 +297,10 @@ class Tensor:
         """Bring ∂self/∂leaf to `.grad` of every leaf that requires it; see `calculus.backward`."""
         from microrecur.engine.calculus import backward
 
+        forbid(
+            f"{self._label()}.backward()",
+            "compile mr.value_and_grad(f, wrt), which returns the gradients",
+        )
         backward(self, gradient)
 
     def _label(self) -> str:
@@ -334,6 +346,7 @@ class Tensor:
         )
 
     def __bool__(self) -> bool:
+        look_at(self, "whether it is true,")
         if self._data.size != 1:
             raise ValueError(
                 f"{self._label()} holds {self._data.size} numbers, shape {self.shape}: is it true? "
@@ -351,6 +364,7 @@ class Tensor:
         return int(self.item())
 
     def __index__(self) -> int:
+        look_at(self, "the number")
         if self._data.size == 1 and self._data.dtype.kind in "iu":
             return int(self._data.item())
         raise TypeError(f"{self._label()}: only a tensor of one integer serves as an index")
@@ -366,6 +380,7 @@ class Tensor:
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError(f"{self._label()}: an array of a tensor is a copy; use .data to view")
+        look_at(self, "an array")
         return np.array(self._data, dtype=dtype)
 
     def __repr__(self) -> str:
@@ -378,6 +393,7 @@ class Tensor:
         return f"tensor({', '.join(facts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        look_at(self, "a copy")
         if self.op is not None:
             raise TypeError(
                 f"{self._label()} was computed by {self.op.name}: only leaves are pickled or "
@@ -431,6 +447,11 @@ def tensor(
     >>> x.grad
     array([2., 4.])
     """
+    trace = tracing()
+    if trace is not None:
+        if isinstance(data, Tensor):
+            return copied(data, requires_grad, name, dtype)
+        trace.watch(data)
     source = data._data if isinstance(data, Tensor) else data
     array = np.array(source, dtype=dtype)
     if array.dtype.kind not in "biuf":
@@ -443,6 +464,8 @@ def tensor(
             f"{array.dtype}: a gradient of integers means nothing; pass dtype=float or write 1.0"
         )
     leaf = Tensor(array, requires_grad=requires_grad, scope=current_scope())
+    if trace is not None:
+        trace.made.add(leaf)
     if name is not None:
         leaf.named(name)
     return leaf

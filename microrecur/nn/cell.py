@@ -21,7 +21,7 @@ from microrecur.engine.tensor import (
     tensor,
 )
 from microrecur.nn.module import Module, generator
-from microrecur.nn.simple import layer_norm
+from microrecur.nn.simple import as_tensor, layer_norm
 
 
 class _Views:
@@ -133,7 +133,7 @@ class Cell(Module):
         raise NotImplementedError(f"{type(self).__name__} has no step(): write its equations there")
 
     def _input(self, x: Any) -> Tensor:
-        return x if isinstance(x, Tensor) else tensor(np.asarray(x, self.weight_ih.dtype))
+        return as_tensor(x, self.weight_ih)
 
     def _state(self, state: Any, x: Tensor) -> tuple[Tensor, ...]:
         """The states as tensors filed under the step before; zeros when none are given."""
@@ -147,9 +147,7 @@ class Cell(Module):
         before = (step_of(current_scope()) or 1) - 1
         outside = outside_steps(current_scope())
         with scope_from(outside):
-            held = tuple(
-                s if isinstance(s, Tensor) else tensor(np.asarray(s, x.dtype)) for s in given
-            )
+            held = tuple(as_tensor(s, x) for s in given)
         for letter, s in zip(self.states, held, strict=True):
             file_leaf(s, letter, (*outside, f"{STEP}{before}"))
         return held

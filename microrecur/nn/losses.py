@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from microrecur.engine import ops
 from microrecur.engine.errors import ShapeError
 from microrecur.engine.tensor import Tensor, tensor
+from microrecur.engine.tracing import plain, stands_for_array, taken, tracing
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -98,8 +99,10 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     x, y = _pair(name, input, target)
-    if y.size and not ((y.data >= 0) & (y.data <= 1)).all():
-        raise ValueError(f"{name}: a target is a probability from 0 to 1, not {_outside(y)}")
+    if tracing() is None:
+        _checked_probabilities(y._data)
+    elif stands_for_array(target):  # the check runs at every call
+        y = plain(_checked_probabilities, y)
     # −log σ(x) is softplus(−x): exact to the last digit on either side, where x − xy would cancel.
     return _reduced(name, y * ops.softplus(-x) + (1 - y) * ops.softplus(x), mask, reduction)
 
@@ -140,23 +143,35 @@ def cross_entropy(
     >>> cross_entropy(tensor([[1000.0, -1000.0]]), [1]).item()
     2000.0
     """
-    input = input if isinstance(input, Tensor) else tensor(np.asarray(input, float))
-    classes = np.asarray(target.data if isinstance(target, Tensor) else target)
+    input = taken(input, float)
+    input = input if isinstance(input, Tensor) else tensor(input)
     axis = 0 if input.ndim == 1 else 1
-    _check_classes(input, axis, classes, ignore_index)
-    counts = classes != ignore_index
+    classes = plain(
+        _checked_classes, target, shape=input.shape, axis=axis, ignore_index=ignore_index
+    )
+    counts = plain(_counting, classes, ignore_index=ignore_index)
     if mask is not None:
-        counts = counts & _as_mask("cross_entropy", mask, classes.shape)
-    chosen = np.where(counts, classes, 0)
+        counts = plain(np.logical_and, counts, _as_mask("cross_entropy", mask, classes.shape))
+    chosen = plain(_zero_elsewhere, counts, classes)
     places: Any = tuple(np.indices(classes.shape))
     log_p = ops.log_softmax(input, axis=axis)[(*places[:axis], chosen, *places[axis:])]
-    return _reduced("cross_entropy", -log_p, None if counts.all() else counts, reduction)
+    everywhere = tracing() is None and counts.all()
+    return _reduced("cross_entropy", -log_p, None if everywhere else counts, reduction)
 
 
-def _check_classes(input: Tensor, axis: int, classes: np.ndarray, ignore_index: int) -> None:
-    shape = input.shape
+def _counting(classes: np.ndarray, *, ignore_index: int) -> np.ndarray:
+    return classes != ignore_index
+
+
+def _zero_elsewhere(counts: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    return np.where(counts, classes, 0)
+
+
+def _checked_classes(
+    classes: np.ndarray, *, shape: tuple[int, ...], axis: int, ignore_index: int
+) -> np.ndarray:
     wanted = (*shape[:axis], *shape[axis + 1 :])
-    if input.ndim == 0 or classes.shape != wanted:
+    if not shape or classes.shape != wanted:
         raise ShapeError(
             f"cross_entropy: input has shape {shape}, so the target must be {wanted}, one class "
             f"per row of logits; it is {classes.shape}"
@@ -169,12 +184,15 @@ def _check_classes(input: Tensor, axis: int, classes: np.ndarray, ignore_index: 
             f"cross_entropy: target {wrong.flat[0]} is no class: input {shape} has classes 0 to "
             f"{shape[axis] - 1} (ignore_index={ignore_index})"
         )
+    return classes
 
 
 def _pair(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
     """Both as tensors of one shape; numbers and arrays take the dtype of the tensor beside them."""
-    like = next((v.dtype for v in (input, target) if isinstance(v, Tensor)), np.dtype(float))
-    made = [v if isinstance(v, Tensor) else tensor(np.asarray(v, like)) for v in (input, target)]
+    tensors = [v for v in (input, target) if isinstance(v, Tensor) and not stands_for_array(v)]
+    like = tensors[0].dtype if tensors else np.dtype(float)
+    taken_as = [taken(v, like) for v in (input, target)]
+    made = [v if isinstance(v, Tensor) else tensor(v) for v in taken_as]
     if made[0].shape != made[1].shape:
         raise ShapeError(
             f"{name}: input has shape {made[0].shape}, target {made[1].shape}: they must be equal; "
@@ -186,10 +204,10 @@ def _pair(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
 def _reduced(name: str, losses: Tensor, mask: ArrayLike | None, reduction: str) -> Tensor:
     if reduction not in REDUCTIONS:
         raise ValueError(f"{name}: reduction is one of {list(REDUCTIONS)}, not {reduction!r}")
-    count = float(losses.size)
+    count: Any = float(losses.size)
     if mask is not None:
         counts = _as_mask(name, mask, losses.shape)
-        losses, count = ops.where(counts, losses, 0.0), float(counts.sum())
+        losses, count = ops.where(counts, losses, 0.0), plain(_count, counts, dtype=losses.dtype)
     if reduction == "none":
         return losses
     total = ops.sum(losses)
@@ -199,8 +217,16 @@ def _reduced(name: str, losses: Tensor, mask: ArrayLike | None, reduction: str) 
     return total.named("L")
 
 
-def _as_mask(name: str, mask: ArrayLike | Tensor, shape: tuple[int, ...]) -> np.ndarray:
-    given = np.asarray(mask.data if isinstance(mask, Tensor) else mask)
+def _count(counts: np.ndarray, *, dtype: np.dtype[Any]) -> np.ndarray:
+    """How many count, as a number of the losses' dtype."""
+    return np.asarray(np.sum(counts), dtype)
+
+
+def _as_mask(name: str, mask: ArrayLike | Tensor, shape: tuple[int, ...]) -> Any:
+    return plain(_checked_mask, mask, name=name, shape=shape)
+
+
+def _checked_mask(given: np.ndarray, *, name: str, shape: tuple[int, ...]) -> np.ndarray:
     if given.shape != shape:
         raise ShapeError(f"{name}: mask has shape {given.shape}, it must be {shape}")
     if given.dtype.kind not in "biu" and not np.isin(given, (0, 1)).all():
@@ -208,5 +234,11 @@ def _as_mask(name: str, mask: ArrayLike | Tensor, shape: tuple[int, ...]) -> np.
     return given.astype(bool)
 
 
-def _outside(y: Tensor) -> str:
-    return f"{y.data[~((y.data >= 0) & (y.data <= 1))].flat[0]:g}"
+def _checked_probabilities(y: np.ndarray) -> np.ndarray:
+    fitting = (y >= 0) & (y <= 1)
+    if not fitting.all():
+        raise ValueError(
+            "binary_cross_entropy_with_logits: a target is a probability from 0 to 1, not "
+            f"{y[~fitting].flat[0]:g}"
+        )
+    return y

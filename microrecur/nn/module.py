@@ -19,6 +19,7 @@ from microrecur.engine.tensor import (
     scope_from,
     tensor,
 )
+from microrecur.engine.tracing import tracing
 
 
 class Module:
@@ -183,7 +184,10 @@ class Module:
         It is kept as long as the parameter keeps its value, so a weight's gradient is gathered
         once.
         """
-        kept: dict[Any, Any] = self.__dict__.setdefault("_views", {})
+        trace = tracing()
+        # A recording that is compiled has views of its own: it neither finds nor leaves any.
+        views = self.__dict__.setdefault("_views", {}) if trace is None else trace.views_of(self)
+        kept: dict[Any, Any] = views
         outside = outside_steps(current_scope())
         key = (key, outside, is_recording())
         version = (parameter, parameter.serial, parameter.requires_grad)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from microrecur.engine import ops
 from microrecur.engine.errors import ShapeError
 from microrecur.engine.tensor import STEP, Tensor, scope, step_of, tensor
+from microrecur.engine.tracing import taken
 from microrecur.nn.cell import Cell
 from microrecur.nn.module import Module, generator
 from microrecur.nn.sequences import Sequences
@@ -253,7 +254,7 @@ class Recurrent(Module):
                     f"{self.num_layers} layer(s) × {self._directions} direction(s){batch}, "
                     f"size {expected[-1]}"
                 )
-        return [s if isinstance(s, Tensor) else np.asarray(s, given.dtype) for s in state]
+        return [taken(s, given.dtype) for s in state]
 
     # -- for those who come from Keras -------------------------------------------------------------
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from microrecur.engine import ops
 from microrecur.engine.errors import ShapeError
-from microrecur.engine.tensor import STEP, Tensor, scope, step_of, tensor
+from microrecur.engine.tensor import STEP, Tensor, scope, step_of
 from microrecur.nn.cells import Cell, unroll
 from microrecur.nn.module import Module, generator
-from microrecur.nn.simple import Linear, whole
+from microrecur.nn.simple import Linear, as_tensor, whole
 
 Head = Callable[[Tensor], Tensor]
 
@@ -87,7 +87,7 @@ class Autoregressive(Module):
 
     def forward(self, past: Any) -> Tensor:
         """Return x̂ (N, 1) after a past of shape (N, t), t ≥ τ; only its last τ values are read."""
-        past = past if isinstance(past, Tensor) else tensor(np.asarray(past, self.out.weight.dtype))
+        past = as_tensor(past, self.out.weight)
         if past.ndim != 2 or past.shape[1] < self.tau:
             raise ShapeError(
                 f"Autoregressive: past has shape {past.shape}, it must be (N, t) with "

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from microrecur.engine import ops
 from microrecur.engine.errors import ShapeError
 from microrecur.engine.tensor import STEP, Tensor, scope, tensor
+from microrecur.engine.tracing import plain, taken, tracing
 
 
 class Sequences:
@@ -36,7 +37,7 @@ class Sequences:
         self.layer = layer
         if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
             x = ops.stack(x)
-        self.x = x if isinstance(x, Tensor) else np.asarray(x, dtype)
+        self.x = taken(x, dtype)
         self.dtype = self.x.dtype
         shape = self.x.shape
         if len(shape) not in (2, 3):
@@ -69,26 +70,23 @@ class Sequences:
         """
         if lengths is None:
             return [None] * self.length
-        ends = np.asarray(lengths.data if isinstance(lengths, Tensor) else lengths)
         if not self.lead:
             raise ShapeError(
                 f"{self.layer}: lengths= needs a batch of sequences, x has shape {self.x.shape}; "
                 "cut one sequence to its length instead"
             )
-        if ends.shape != self.lead or ends.dtype.kind not in "iu":
-            raise ShapeError(
-                f"{self.layer}: lengths must be {self.lead[0]} whole numbers, one per sequence, "
-                f"not {ends.dtype} of shape {ends.shape}"
-            )
-        wrong = [(k, n) for k, n in enumerate(ends.tolist()) if not 1 <= n <= self.length]
-        if wrong:
-            listed = ", ".join(f"lengths[{k}] = {n}" for k, n in wrong)
-            raise ValueError(
-                f"{self.layer}: {listed}: a length is from 1 to {self.length}, the number of "
-                f"positions of x {self.x.shape}"
-            )
-        masks = (ends <= t for t in range(self.length))
-        return [tensor(mask[:, np.newaxis]) if mask.any() else None for mask in masks]
+        ends = plain(
+            _checked_lengths,
+            lengths,
+            layer=self.layer,
+            shape=self.x.shape,
+            lead=self.lead,
+            longest=self.length,
+        )
+        if tracing() is not None:  # which are over where is known only when it runs
+            return [plain(_over, ends, t=t) for t in range(self.length)]
+        masks = (_over(ends, t=t) for t in range(self.length))
+        return [tensor(mask) if mask.any() else None for mask in masks]
 
     def steps(self, begun: int) -> list[Tensor]:
         """Return x position by position, filed under "t=" and named x.
@@ -109,7 +107,8 @@ class Sequences:
         over, zero = self._over[t], np.zeros((), value.dtype)
         if over is None:
             return value
-        return ops.where(over if isinstance(value, Tensor) else over.data, zero, value)
+        recorded = isinstance(value, Tensor) or tracing() is not None
+        return ops.where(over if recorded else over.data, zero, value)
 
     def held_where_over(
         self, t: int, new: Sequence[Tensor], old: Sequence[Tensor], letters: Sequence[str]
@@ -123,3 +122,26 @@ class Sequences:
                 ops.where(over, before, after).named(f"held {letter}")
                 for after, before, letter in zip(new, old, letters)
             )
+
+
+def _checked_lengths(
+    ends: np.ndarray, *, layer: str, shape: tuple[int, ...], lead: tuple[int, ...], longest: int
+) -> np.ndarray:
+    if ends.shape != lead or ends.dtype.kind not in "iu":
+        raise ShapeError(
+            f"{layer}: lengths must be {lead[0]} whole numbers, one per sequence, "
+            f"not {ends.dtype} of shape {ends.shape}"
+        )
+    wrong = [(k, n) for k, n in enumerate(ends.tolist()) if not 1 <= n <= longest]
+    if wrong:
+        listed = ", ".join(f"lengths[{k}] = {n}" for k, n in wrong)
+        raise ValueError(
+            f"{layer}: {listed}: a length is from 1 to {longest}, the number of "
+            f"positions of x {shape}"
+        )
+    return ends
+
+
+def _over(ends: np.ndarray, *, t: int) -> np.ndarray:
+    """Which sequences are over at position t, as a column."""
+    return (ends <= t)[:, np.newaxis]

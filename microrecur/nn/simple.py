@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from microrecur.engine import ops
 from microrecur.engine.errors import ShapeError
 from microrecur.engine.tensor import Tensor, scope, tensor
+from microrecur.engine.tracing import plain, stands_for_array, taken, tracing
 from microrecur.nn.module import Module, generator
 
 
@@ -104,20 +105,21 @@ class Embedding(Module):
 
     def forward(self, indices: Any) -> Tensor:
         """Return the rows of the indices, of shape (*indices.shape, D)."""
-        places = np.asarray(indices.data if isinstance(indices, Tensor) else indices)
-        if places.dtype.kind not in "iu":
-            raise TypeError(
-                f"Embedding: indices are whole numbers, these have dtype {places.dtype}"
-            )
-        if places.size and (places.min() < 0 or places.max() >= self.num_embeddings):
-            raise IndexError(
-                f"Embedding: indices run from {places.min()} to {places.max()}, but there are "
-                f"rows 0 to {self.num_embeddings - 1} (num_embeddings={self.num_embeddings})"
-            )
-        return self.weight[places]
+        return self.weight[plain(_checked_places, indices, rows=self.num_embeddings)]
 
     def _options(self) -> str:
         return f"{self.num_embeddings}, {self.embedding_dim}"
+
+
+def _checked_places(places: np.ndarray, *, rows: int) -> np.ndarray:
+    if places.dtype.kind not in "iu":
+        raise TypeError(f"Embedding: indices are whole numbers, these have dtype {places.dtype}")
+    if places.size and (places.min() < 0 or places.max() >= rows):
+        raise IndexError(
+            f"Embedding: indices run from {places.min()} to {places.max()}, but there are "
+            f"rows 0 to {rows - 1} (num_embeddings={rows})"
+        )
+    return places
 
 
 class Dropout(Module):
@@ -152,14 +154,23 @@ class Dropout(Module):
 
     def forward(self, x: Any) -> Tensor:
         """Return x with numbers dropped; x itself in evaluation."""
-        x = x if isinstance(x, Tensor) else tensor(x)
+        x = x if isinstance(x, Tensor) and not stands_for_array(x) else tensor(x)
         if not self.training or self.p == 0:
             return x
+        trace = tracing()
+        if trace is not None:  # a compiled call draws the mask that this call would have drawn
+            like = np.ones(x.shape, x.dtype)
+            with scope(f"dropout p={self.p:g} seed={self.seed}"):
+                return x * trace.drawn(lambda: self._mask(like), like, "mask")
+        with scope(f"dropout p={self.p:g} seed={self.seed} call={self.calls}"):
+            return x * tensor(self._mask(x), name="mask", dtype=x.dtype)
+
+    def _mask(self, like: Any) -> np.ndarray:
+        """What the next call multiplies by: 0 or 1/(1−p), of the shape and dtype of `like`."""
         call, self.calls = self.calls, self.calls + 1
-        kept = keep_mask(self.seed, call, x.shape, self.p)
+        kept = keep_mask(self.seed, call, like.shape, self.p)
         scaled = kept / (1 - self.p) if self.p < 1 else kept * 0.0
-        with scope(f"dropout p={self.p:g} seed={self.seed} call={call}"):
-            return x * tensor(scaled, name="mask", dtype=x.dtype)
+        return scaled.astype(like.dtype)
 
     def _options(self) -> str:
         return f"p={self.p:g}"
@@ -284,4 +295,5 @@ def whole(what: str, size: Any) -> int:
 
 def as_tensor(x: Any, like: Tensor) -> Tensor:
     """Return x as a tensor; numbers and arrays take the dtype of the parameter they meet."""
-    return x if isinstance(x, Tensor) else tensor(np.asarray(x, like.dtype))
+    x = taken(x, like.dtype)
+    return x if isinstance(x, Tensor) else tensor(x)
