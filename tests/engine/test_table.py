@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import microrecur as mr
-from microrecur.engine import ops
+from microrecur.engine import kernels, ops
 from microrecur.engine.intervals import Interval
 from microrecur.engine.primitive import Elementwise, Linear, Selection
 from microrecur.engine.tensor import ancestry
@@ -65,6 +65,17 @@ CALLS = {
         ([sample((3, 2), 1)], {"index": np.array([1, 1, 0]), "shape": (4, 2)}),
         ([sample((2,), 1)], {"index": (slice(None), 2), "shape": (2, 3)}),
     ],
+    "gather": [
+        ([sample((4, 3), 1), np.array([2, 2, 0])], {"index": (kernels.PLACE,)}),
+        (
+            [sample((2, 3, 4), 1), np.array([1, 0]), np.array([[3], [3]])],
+            {"index": (kernels.PLACE, slice(None), kernels.PLACE)},
+        ),
+    ],
+    "spread": [
+        ([sample((3, 2), 1), np.array([1, 1, 0])], {"index": (kernels.PLACE,), "shape": (4, 2)}),
+    ],
+    "plain": [([sample((2, 3), 1)], {"function": np.sign})],
     "max": [
         ([sample((2, 3, 4), 1)], {"axis": axis, "keepdims": keepdims})
         for axis in (None, 0, -1, (0, 2))
