@@ -34,6 +34,11 @@ def chosen_path(view: Graph, asked: Any) -> Path | None:
         return None
     if isinstance(asked, (str, Tensor)):
         return strongest_path(view, source_id(view, asked))
+    if isinstance(asked, (list, tuple)):
+        raise TypeError(
+            f"path= takes one path, and this is a list of {len(asked)}: give one of them, such as "
+            "path=paths[0], or draw all routes at once with routes=True"
+        )
     given = asked if isinstance(asked, Path) else getattr(asked, "recorded", None)
     if not isinstance(given, Path):
         raise TypeError(

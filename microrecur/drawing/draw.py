@@ -9,9 +9,11 @@ import numpy as np
 
 from microrecur.drawing import labels
 from microrecur.drawing.chosen import chosen_path
-from microrecur.drawing.drawing import LIMIT, Drawing
+from microrecur.drawing.drawing import LIMIT, TIMEOUT, Drawing
+from microrecur.drawing.engines import ENGINES
 from microrecur.drawing.layouts import lay_out
 from microrecur.drawing.shares import Shares, percent, shares, sums
+from microrecur.drawing.steady import without_collecting
 from microrecur.drawing.style import theme as palette
 from microrecur.drawing.text_view import text_view
 from microrecur.drawing.unit import zoom
@@ -22,6 +24,7 @@ from microrecur.flows.flow import flow
 from microrecur.flows.paths import Path, source_id
 from microrecur.graphs.graph import Graph, graph
 from microrecur.nn.cells import Cell
+from microrecur.nn.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 CELL_SEED = 0  # of the inputs and states a cell is drawn with
 
 
+@without_collecting()
 def draw(
     y: Any,
     level: str | None = None,
@@ -45,6 +49,8 @@ def draw(
     theme: str = "light",
     rankdir: str = "LR",
     limit: tuple[int, int] | None = LIMIT,
+    engine: str = "auto",
+    timeout: float = TIMEOUT,
 ) -> Drawing:
     """Draw what was recorded: gates, states and every edge with its local derivative and its bound.
 
@@ -81,7 +87,11 @@ def draw(
     rankdir : {"LR", "TB", "RL", "BT"}
         The direction of an automatic layout.
     limit : (nodes, edges) or None
-        The largest picture that is drawn.
+        The largest picture that is drawn; None: any.
+    engine : {"auto", "wasm", "system"}
+        Graphviz as WebAssembly, or the program `dot`; auto: the first that is there.
+    timeout : float
+        Seconds the layout may take.
 
     Returns
     -------
@@ -103,15 +113,36 @@ def draw(
     >>> print(draw(states[-1], path="h0"))  # doctest: +ELLIPSIS
     h₃ → h₀: the only path, ∏ = ...
     """
-    palette(theme)  # an unknown theme is refused here, not when the picture is looked at
-    caption = ""
-    if isinstance(y, Cell):
-        y, caption = one_step(y)
-    if unit is not None:
-        y, caption = zoom(y if isinstance(y, Graph) else graph(y), unit)
-        level = level or "op"
-    view = _view(y, level)
-    chosen = None if routes else _path(view, path)
+    check_options(title, theme, limit, engine, timeout)
+    view, caption = view_of(y, level, unit)
+    drawing = picture(
+        view,
+        caption,
+        path=path,
+        routes=routes,
+        steps=steps,
+        fold=fold,
+        show=show,
+        title=title,
+        theme=theme,
+        rankdir=rankdir,
+    )
+    drawing.limit, drawing.engine, drawing.timeout = limit, engine, timeout
+    return drawing
+
+
+def picture(
+    view: Graph,
+    caption: str,
+    *,
+    path: Any = None,
+    routes: bool = False,
+    show: Collection[str] = labels.SHOWN,
+    rankdir: str = "LR",
+    **wishes: Any,
+) -> Drawing:
+    """Draw a view as it is; `wishes` are further fields of a `Wish`."""
+    chosen = None if routes else chosen_path(view, path)
     shared = _shares(view, path) if routes else None
     names = labels.Names(None, *_told(view, show))
     if names.gradients:
@@ -120,35 +151,71 @@ def draw(
     wish = Wish(
         path=chosen,
         shares=shared,
-        title=title,
         caption=caption,
         about=_about(view, chosen, path),
-        steps=steps,
-        fold=fold,
         names=names,
-        theme=theme,
         rankdir=_direction(rankdir),
+        **wishes,
     )
     scene = lay_out(view, wish)
-    if not routes:
-        names = replace(names, symbolic=view.steps[-1] if len(view.steps) == 1 else None)
-        caption = "\n".join(filter(None, (text_view(view, chosen, names=names), caption)))
-    return Drawing(scene, caption if not routes else scene.description, limit=limit)
+    if routes:
+        return Drawing(scene, scene.description)
+    names = replace(names, symbolic=view.steps[-1] if len(view.steps) == 1 else None)
+    told = text_view(view, chosen, names=names)
+    return Drawing(scene, "\n".join(filter(None, (told, caption))))
 
 
-def _view(y: Any, level: str | None) -> Graph:
-    """The graph at the level asked for: ops of one step, gates of several, states of layers."""
-    view = y if isinstance(y, Graph) else graph(y)
+def check_options(title: Any, theme: Any, limit: Any, engine: Any, timeout: Any) -> None:
+    """Refuse here what would fail only when the picture is looked at."""
+    palette(theme)
+    if title is not None and not isinstance(title, str):
+        raise TypeError(f"title={title!r}: a title is text, such as title={str(title)!r}")
+    pair = isinstance(limit, (tuple, list)) and len(limit) == 2
+    if limit is not None and not (pair and all(isinstance(most, int) for most in limit)):
+        raise TypeError(
+            f"limit={limit!r}: the most nodes and the most edges that are drawn, such as "
+            f"limit={LIMIT}, or None to draw any number"
+        )
+    if engine not in ("auto", *ENGINES):
+        raise ValueError(f"no engine {engine!r}; there are: auto, {', '.join(ENGINES)}")
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
+        raise ValueError(f"timeout={timeout!r}: seconds the layout may take, more than 0")
+
+
+def view_of(y: Any, level: str | None, unit: int | None = None) -> tuple[Graph, str]:
+    """What is drawn, at the level asked for, and what its caption must say of it.
+
+    When no level is asked for: ops of one step, gates of several, states of layers.
+    """
+    caption = ""
+    if isinstance(y, Cell):
+        y, caption = one_step(y)
+    view = _recorded(y)
+    if unit is not None:
+        y, caption = zoom(view, unit)
+        return graph(y).at(level or "op"), caption
     if level is None and view.level != "all":
         level = view.level
     if level is None:
         lanes = {n.layer for n in view.nodes if n.role == "state" and n.op is not None}
         level = "step" if len(lanes) > 1 else "gate" if len(view.steps) > 1 else "op"
-    return view.at(level)
+    return view.at(level), caption
 
 
-def _path(view: Graph, path: Any) -> Path | None:
-    return chosen_path(view, path)
+def _recorded(y: Any) -> Graph:
+    """The graph of what was given, which must hold a recorded tensor."""
+    if isinstance(y, Module):
+        name = type(y).__name__
+        raise TypeError(
+            f"{name} is a layer, and a picture shows what was computed: run it, "
+            f"outputs, last = layer(xs), then draw outputs[-1]"
+        )
+    view = y if isinstance(y, Graph) else graph(y)
+    if not view.roots:
+        raise ValueError(
+            f"there is nothing to draw in {y!r}: give a loss, a state, or what unroll() returned"
+        )
+    return view
 
 
 def _shares(view: Graph, path: Any) -> Shares:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import graphviz  # type: ignore[import-untyped]
 
 LIMIT = (2_000, 5_000)  # nodes, edges: what a layout finishes in time and a person can read
+TIMEOUT = 20.0  # seconds one layout may take
 
 
 class Drawing:
@@ -59,7 +60,7 @@ class Drawing:
         *,
         limit: tuple[int, int] | None = LIMIT,
         engine: str = "auto",
-        timeout: float = 20.0,
+        timeout: float = TIMEOUT,
     ) -> None:
         self.scene, self.text = scene, text
         self.limit, self.engine, self.timeout = limit, engine, timeout

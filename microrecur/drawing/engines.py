@@ -94,7 +94,8 @@ def render_svg(source: str, layout: str, *, engine: str = "auto", timeout: float
 def _too_slow(timeout: float) -> RenderError:
     return RenderError(
         f"Graphviz did not finish the layout within {timeout:g} s; draw a smaller part of the "
-        'graph or a coarser level (level="step"), or let it take longer with timeout='
+        'graph or a coarser level (level="gate", level="step"), or let it take longer: '
+        f"draw(…, timeout={4 * timeout:g})"
     )
 
 

@@ -214,7 +214,8 @@ def to_png(svg: str, scale: float = 1.0, background: str | None = None) -> bytes
     ValueError
         For a scale that is not a positive number.
     """
-    if not 0 < scale < float("inf"):
+    number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
+    if not (number and 0 < scale < float("inf")):
         raise ValueError(f"scale={scale!r}: a PNG is scaled by a positive number")
     try:
         import resvg_py

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microrecur.engine.primitive import Elementwise
 from microrecur.flows.flow import Flow, flow
 from microrecur.flows.sweep import Linearised, Scaled
 from microrecur.graphs.notation import count, number
@@ -17,14 +20,14 @@ if TYPE_CHECKING:
     from microrecur.graphs.graph import Edge, Graph
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shares:
     """The part of ∂root/∂source that passes along each edge of a view; signed.
 
     The edges that any cut between the two ends crosses have shares that sum to 1.
     """
 
-    of: dict[Edge, float]
+    of: Mapping[Edge, float]
     flow: Flow
     source: str
     root: str
@@ -32,6 +35,12 @@ class Shares:
     def node(self, id: str, edges: tuple[Edge, ...]) -> float:
         """The part that passes through a node: the sum over the edges that leave it."""
         return sum(self.of.get(edge, 0.0) for edge in edges)
+
+    @cached_property
+    def largest(self) -> float | None:
+        """The share of the largest single path; None where there is none."""
+        best = self.flow.top(1)
+        return best[0].share if best else None
 
 
 def shares(view: Graph, root: str, source: str) -> Shares:
@@ -53,12 +62,8 @@ def shares(view: Graph, root: str, source: str) -> Shares:
     found = flow(y, wrt)
     if not found.depends:
         raise ValueError(f"{root} does not depend on {source}: no route leads back to it")
-    lines = found.linearised
-    back = lines.sweep({y: Scaled(np.ones(y.shape))}, keep=[*lines.nodes, wrt])
-    ahead = _forward(lines, wrt, found.net)
-    kept = {node.tensor for node in view.nodes}
-    parts = {edge: _part(edge_parts) for edge, edge_parts in _edges(view, lines, kept, back, ahead)}
-    return Shares(parts, found, source, root)
+    lines, back = found.linearised, found.everywhere
+    return Shares(_Parts(view, lines, back, _forward(lines, wrt, found.net)), found, source, root)
 
 
 def _forward(lines: Linearised, wrt: Tensor, net: Scaled) -> dict[Tensor, Scaled]:
@@ -70,39 +75,66 @@ def _forward(lines: Linearised, wrt: Tensor, net: Scaled) -> dict[Tensor, Scaled
         if node is wrt or node.op is None:
             continue
         total: Scaled | None = None
-        arrays = [x._data for x in node.inputs]
         for _, k in lines.edges(node):
             before = moving[node.inputs[k]]
-            only = [before.array if j == k else None for j in range(len(arrays))]
-            pushed = node.op.push(only, node._data, arrays, node.static)
-            part = Scaled(np.broadcast_to(np.asarray(pushed, float), node.shape), before.exponent)
+            part = Scaled(_pushed(lines, node, k, before.array), before.exponent)
             total = part if total is None else total.plus(part)
         moving[node] = (total or Scaled(np.zeros(node.shape))).rescaled()
     return moving
 
 
-def _edges(
-    view: Graph,
-    lines: Linearised,
-    kept: set[Tensor],
-    back: dict[Tensor, Scaled],
-    ahead: dict[Tensor, Scaled],
-) -> list[tuple[Edge, list[tuple[Scaled, Scaled]]]]:
-    """Each edge of the view with the pairs that meet on it: carried back, carried ahead."""
-    found = []
-    for node in view.nodes:
-        if node.tensor not in back:
-            continue
-        straight, folded = arriving(lines, node.tensor, back[node.tensor], kept)
-        for edge in view.into(node.id):
-            source = view.find(edge.source).tensor
-            if source not in ahead:
+def _pushed(lines: Linearised, node: Tensor, k: int, tangent: np.ndarray) -> np.ndarray:
+    """What one input's tangent adds to a node's, of the node's shape."""
+    op, arrays = node.op, [x._data for x in node.inputs]
+    assert op is not None
+    if isinstance(op, Elementwise):
+        pushed = tangent * lines.partial(node, k)  # known from the sweep back
+    else:
+        only = [tangent if j == k else None for j in range(len(arrays))]
+        pushed = op.push(only, node._data, arrays, node.static)
+    pushed = np.asarray(pushed, float)
+    return pushed if pushed.shape == node.shape else np.broadcast_to(pushed, node.shape)
+
+
+@dataclass
+class _Parts(Mapping["Edge", float]):
+    """The share of each edge, worked out when it is asked for: a folded picture shows few."""
+
+    view: Graph
+    lines: Linearised
+    back: dict[Tensor, Scaled]
+    ahead: dict[Tensor, Scaled]
+    _known: dict[str, dict[Edge, float]] = field(default_factory=dict)
+
+    def __getitem__(self, edge: Edge) -> float:
+        if edge.target not in self._known:
+            self._known[edge.target] = dict(self._into(edge.target))
+        return self._known[edge.target][edge]
+
+    def __iter__(self) -> Iterator[Edge]:
+        return (edge for edge in self.view.edges if edge in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @cached_property
+    def _kept(self) -> set[Tensor]:
+        return {node.tensor for node in self.view.nodes}
+
+    def _into(self, target: str) -> Iterator[tuple[Edge, float]]:
+        """What is carried back along each edge into a node, times what is carried ahead."""
+        node = self.view.find(target).tensor
+        if node not in self.back:
+            return
+        straight, folded = arriving(self.lines, node, self.back[node], self._kept)
+        for edge in self.view.into(target):
+            source = self.view.find(edge.source).tensor
+            if source not in self.ahead:
                 continue
             queue = straight.get(source)
             cotangent = queue.pop(0) if queue else folded.pop(source, None)
             if cotangent is not None:
-                found.append((edge, [(cotangent, ahead[source])]))
-    return found
+                yield edge, _product(cotangent, self.ahead[source])
 
 
 def arriving(
@@ -127,12 +159,9 @@ def arriving(
     return straight, folded
 
 
-def _part(pairs: list[tuple[Scaled, Scaled]]) -> float:
-    total = 0.0
-    for back, ahead in pairs:
-        along = float(np.sum(back.array * ahead.array))
-        total += math.ldexp(along, back.exponent + ahead.exponent) if along else 0.0
-    return total
+def _product(back: Scaled, ahead: Scaled) -> float:
+    along = float(np.sum(back.array * ahead.array))
+    return math.ldexp(along, back.exponent + ahead.exponent) if along else 0.0
 
 
 def percent(share: float) -> str:
@@ -165,7 +194,7 @@ def caption(parts: Shares, root: str, source: str) -> str:
     """What the picture of all routes shows."""
     found = parts.flow
     ways = "one path" if found.count == 1 else f"all {count(int(found.count))} paths"
-    best = found.top(1)
-    largest = f"; the largest single one carries {percent(best[0].share)}" if best else ""
+    best = parts.largest
+    largest = "" if best is None else f"; the largest single one carries {percent(best)}"
     reading = "numbers and line widths: share of the gradient that passes there"
     return f"{root} → {source}: {ways}, {sums(found)}{largest} · {reading}"

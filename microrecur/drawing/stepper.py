@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from microrecur.drawing import export, labels, page, stepper_steps
 from microrecur.drawing.dot import NODE_LIMIT, printable
-from microrecur.drawing.draw import _path, _view, draw
-from microrecur.drawing.drawing import LIMIT, Drawing
+from microrecur.drawing.chosen import chosen_path
+from microrecur.drawing.draw import check_options, picture, view_of
+from microrecur.drawing.drawing import LIMIT, TIMEOUT, Drawing
+from microrecur.drawing.steady import without_collecting
 from microrecur.drawing.stepper_steps import Stage, Step
 from microrecur.drawing.stepper_words import Words
 from microrecur.drawing.style import theme as palette
@@ -210,6 +212,7 @@ def _printable(data: Any) -> Any:
     return data
 
 
+@without_collecting()
 def step(
     loss: Tensor | Graph | Any,
     path: str | Tensor | Path | None = None,
@@ -217,18 +220,21 @@ def step(
     source: str | Tensor | None = None,
     routes: bool = False,
     level: str | None = None,
-    steps: str | int = "auto",
+    unit: int | None = None,
+    steps: str | int | slice = "auto",
     fold: bool = True,
     title: str | None = None,
     theme: str = "light",
     limit: tuple[int, int] | None = LIMIT,
+    engine: str = "auto",
+    timeout: float = TIMEOUT,
 ) -> Stepper:
     """Walk through a computation: values forward, then the gradient back along one path or all.
 
     Parameters
     ----------
     loss
-        A recorded tensor, what `unroll` returned, or a graph.
+        A recorded tensor, what `unroll` returned, a graph, or a cell, as in `draw`.
     path
         The chain-rule path the gradient walks: the strongest back to this node ("h0", "t0.h", a
         tensor), or the path itself. When not given, the strongest to the earliest state.
@@ -237,7 +243,9 @@ def step(
     routes
         True walks every edge instead, and adds where routes meet; for cells of one number each.
     level : {"step", "gate", "op", "all"}, optional
-    steps, fold, title, theme, limit
+    unit
+        Walk through this hidden unit alone, from 0.
+    steps, fold, title, theme, limit, engine, timeout
         As in `draw`.
 
     Returns
@@ -261,21 +269,16 @@ def step(
     >>> step(((h - 1) ** 2).named("L"), path="h0")
     Stepper('RNN cell, 3 steps', 8 steps forward, 8 back)
     """
-    view = _view(loss, level)
+    check_options(title, theme, limit, engine, timeout)
+    view, caption = view_of(loss, level, unit)
     root = view.id_of(view.root)
-    chosen = None if routes else _path(view, path if path is not None else source)
+    chosen = None if routes else chosen_path(view, path if path is not None else source)
     if chosen is None and not routes:
         chosen = _to_earliest_state(view, root)
-    drawing = draw(
-        view,
-        level=view.level,
-        path=chosen,
-        steps=steps,
-        fold=fold,
-        title=title,
-        theme=theme,
-        limit=limit,
+    drawing = picture(
+        view, caption, path=chosen, steps=steps, fold=fold, title=title, theme=theme
     )
+    drawing.limit, drawing.engine, drawing.timeout = limit, engine, timeout
     symbolic = view.steps[-1] if len(view.steps) == 1 else None
     stage = Stage(view, Words(view, labels.Names(symbolic), root), drawing.parts)
     back = stepper_steps.along(stage, chosen) if chosen else stepper_steps.everywhere(stage, root)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class ShapeError(ValueError):
@@ -23,14 +23,22 @@ class RenderError(RuntimeError):
 
 
 class UnknownNode(KeyError):
-    """An id that no node of the graph has; `like` is what the ids are compared with, if not it."""
+    """An id that no node of the graph has; `like` is what the ids are compared with, if not it.
 
-    def __init__(self, wanted: str, known: Iterable[str], like: str | None = None) -> None:
+    `meant` are the ids a short form may stand for, when there are several.
+    """
+
+    def __init__(
+        self, wanted: str, known: Iterable[str], like: str | None = None, meant: Sequence[str] = ()
+    ) -> None:
         super().__init__(wanted)
-        self.wanted = wanted
+        self.wanted, self.meant = wanted, list(meant)
         ids = list(known)
         self.nearest = difflib.get_close_matches(like or wanted, ids, n=3, cutoff=0.4) or ids[:3]
 
     def __str__(self) -> str:
+        if self.meant:
+            several = ", ".join(map(repr, self.meant[:8])) + ", …" * (len(self.meant) > 8)
+            return f"{self.wanted!r} may mean one of several nodes: give {several}"
         nearest = ", ".join(self.nearest)
         return f"no node {self.wanted!r} in this graph; the nearest ids are: {nearest}"

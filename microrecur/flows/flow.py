@@ -131,6 +131,16 @@ class Flow:
         return found
 
     @cached_property
+    def everywhere(self) -> dict[Tensor, Scaled]:
+        """What is carried back from y to each node on the way, `net` at wrt among it."""
+        lines = self.checked().linearised
+        found = lines.sweep({self.y: Scaled(self.seed)}, keep=lines.nodes)
+        net = found.get(self.wrt)
+        if net is not None and np.isfinite(net.array).all():
+            self.__dict__.setdefault("net", net.rescaled())  # no second sweep for it
+        return found
+
+    @cached_property
     def absolute(self) -> Scaled:
         """The sum of |product| over all scalar-level paths, at any depth."""
         found = self.checked()._sweep(np.abs(self.seed), absolute=True)

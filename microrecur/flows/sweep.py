@@ -246,4 +246,6 @@ def _is_one(partial: Any) -> bool:
 
 
 def _fitted(part: Any, shape: tuple[int, ...]) -> np.ndarray:
-    return np.asarray(part if np.shape(part) == shape else unbroadcast(part, shape))
+    if type(part) is not np.ndarray:
+        part = np.asarray(part)
+    return part if part.shape == shape else np.asarray(unbroadcast(part, shape))

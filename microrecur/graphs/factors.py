@@ -68,17 +68,23 @@ class Factor:
     @cached_property
     def number(self) -> float | None:
         """The derivative when both ends are one number, with its sign; None otherwise."""
-        one = self.node.size == 1 and self.node.inputs[self.position].size == 1
-        return float(self.value.item()) if one and self.value.size == 1 else None
+        node, source = self.node, self.node.inputs[self.position]
+        if node._data.size != 1 or source._data.size != 1:
+            return None
+        if isinstance(node.op, Elementwise):
+            rule = node.op.partials[self.position]
+            if not callable(rule):
+                return float(rule) if rule is not None else float("nan")
+        return float(self.value.item()) if self.value.size == 1 else None
 
     @cached_property
     def norm(self) -> float:
         """The operator 2-norm of the derivative."""
+        if self.number is not None:
+            return abs(self.number)
         node, source = self.node, self.node.inputs[self.position]
         if node.op is not None and node.op.name == "matmul":
             return _norm_of(node.inputs[1 - self.position])
-        if self.number is not None:
-            return abs(self.number)
         if isinstance(node.op, Elementwise):
             top = float(np.max(np.abs(self.value), initial=0.0))
             return top * math.sqrt(

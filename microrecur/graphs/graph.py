@@ -113,11 +113,15 @@ class _Chain(Edge):
 
     @cached_property
     def value(self) -> float | None:
-        return _Bundle(1, self.__dict__["_chain"]).numbers()[0]
+        return self._numbers[0]
 
     @cached_property
     def norm(self) -> float:
-        return _Bundle(1, self.__dict__["_chain"]).numbers()[1]
+        return self._numbers[1]
+
+    @cached_property
+    def _numbers(self) -> tuple[float | None, float]:
+        return _Bundle(1, self.__dict__["_chain"]).numbers()
 
 
 @dataclass(slots=True)
@@ -210,16 +214,22 @@ class Graph:
     def find(self, id: str) -> Node:
         """Return the node with this id, or with this short form of it: "h0" for "t0.h".
 
+        Of layers the short form needs no name where only one has such a node; else it is
+        "layer1.h0".
+
         Raises
         ------
         UnknownNode
-            Naming the nearest ids there are at this level.
+            Naming those that a short form may mean, or the nearest ids there are at this level.
         """
         long = _long_form(id)
         found = self._by_id.get(id) or self._by_id.get(long)
-        if found is None:
-            raise UnknownNode(id, self._by_id, like=long)
-        return found
+        if found is not None:
+            return found
+        meant = [known for known in self._by_id if known.endswith(f".{long}")]
+        if len(meant) == 1:
+            return self._by_id[meant[0]]
+        raise UnknownNode(id, self._by_id, like=long, meant=meant)
 
     def id_of(self, tensor: Tensor) -> str:
         """Return the id of a recorded tensor.
@@ -375,8 +385,9 @@ def _plain(factors: tuple[Factor, ...]) -> tuple[Factor, ...]:
 
 def _long_form(id: str) -> str:
     """The id that a name and a step run together stand for: "h0" → "t0.h"."""
-    name = id.rstrip("0123456789")
-    return f"t{id[len(name) :]}.{name}" if name and name != id else id
+    layer, dot, short = id.rpartition(".")
+    name = short.rstrip("0123456789")
+    return f"{layer}{dot}t{short[len(name) :]}.{name}" if name and name != short else id
 
 
 def identify(tensors: Sequence[Tensor]) -> dict[Tensor, str]:
