@@ -1,0 +1,212 @@
+"""A recording, read once: every computation that differs, what it reads, and its place.
+
+Reading merges computations that are the same (one op, the same inputs, the same arguments) and
+works out what depends on constants alone. What is left is numbered, oldest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from microrecur.engine.tensor import Tensor, ancestry, by_step
+
+BACKWARD = "∂"
+
+INPUT, CONSTANT, COMPUTED = range(3)
+
+
+class Program:
+    """The computations of a recording, by number; parallel lists say what each one is.
+
+    Attributes
+    ----------
+    kind : list of int
+        INPUT, CONSTANT or COMPUTED.
+    op, static : list
+        The card and its arguments that are no tensors.
+    args : list of tuple of int
+        What it reads.
+    shape, dtype : list
+        Of its result.
+    step : list of int or None
+        The t in whose scope it was recorded, unless it is the same at every t.
+    place : list of tuple
+        Its scope before and after the step.
+    data : dict of int to ndarray
+        The numbers of the constants.
+    names : list of str or None
+        Textbook names.
+    number : dict of Tensor to int
+        Where each recorded tensor went.
+    inputs, outputs : list of int
+        Those given at every call, those returned.
+    merged : int
+        How many computations were the same as an older one.
+    """
+
+    def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        self.kind: list[int] = []
+        self.op: list[Any] = []
+        self.static: list[dict[str, Any]] = []
+        self.args: list[tuple[int, ...]] = []
+        self.shape: list[tuple[int, ...]] = []
+        self.dtype: list[np.dtype[Any]] = []
+        self.step: list[int | None] = []
+        self.place: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+        self.data: dict[int, np.ndarray] = {}
+        self.names: list[str | None] = []
+        self.number: dict[Tensor, int] = {}
+        self.merged = 0
+        self._constants: dict[Any, int] = {}
+        self.recorded = 0
+        # An input need not be a leaf: what it was computed from is then of no interest.
+        given = set(inputs)
+        nodes = _without_what_inputs_hide(outputs, given)
+        for tensor in inputs:
+            if tensor not in self.number:
+                self.number[tensor] = self._add_leaf(tensor, INPUT)
+        self._read(nodes, given)
+        self.inputs = [self.number[x] for x in inputs]
+        self.outputs = [self.number[y] for y in outputs]
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def add(
+        self,
+        kind: int,
+        op: Any,
+        args: tuple[int, ...],
+        static: dict[str, Any],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        step: int | None = None,
+        place: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
+        name: str | None = None,
+    ) -> int:
+        """Append a computation and return its number."""
+        self.kind.append(kind)
+        self.op.append(op)
+        self.static.append(static)
+        self.args.append(args)
+        self.shape.append(shape)
+        self.dtype.append(dtype)
+        self.step.append(step)
+        self.place.append(place)
+        self.names.append(name)
+        return len(self.kind) - 1
+
+    def constant(self, data: np.ndarray) -> int:
+        """The number of a constant; equal ones share it."""
+        key = (data.dtype, data.shape, data.tobytes()) if data.size <= 64 else id(data)
+        found = self._constants.get(key)
+        if found is None:
+            found = self.add(CONSTANT, None, (), {}, data.shape, data.dtype)
+            self.data[found] = data
+            self._constants[key] = found
+        return found
+
+    def _add_leaf(self, tensor: Tensor, kind: int) -> int:
+        data = tensor._data
+        if kind == CONSTANT:
+            return self.constant(data)
+        before, t, after = by_step(tensor.scope)
+        return self.add(kind, None, (), {}, data.shape, data.dtype, t, (before, after), tensor.name)
+
+    def _read(self, nodes: Sequence[Tensor], given: set[Tensor]) -> None:
+        number, kind, step = self.number, self.kind, self.step
+        seen: dict[Any, int] = {}
+        places: dict[tuple[str, ...], Any] = {}
+        for tensor in nodes:
+            if tensor in given:
+                continue
+            op = tensor.op
+            if op is None:
+                number[tensor] = self._add_leaf(tensor, CONSTANT)
+                continue
+            self.recorded += 1
+            args = tuple([number[x] for x in tensor.inputs])
+            static = tensor.static
+            key = (op, args, static_key(static)) if static else (op, args)
+            found = seen.get(key)
+            if found is not None:
+                number[tensor] = found
+                self.merged += 1
+                if self.names[found] is None:
+                    self.names[found] = tensor.name
+                continue
+            for a in args:
+                if kind[a] != CONSTANT:
+                    break
+            else:
+                seen[key] = number[tensor] = self.constant(tensor._data)
+                self.merged += 1
+                continue
+            where = places.get(tensor.scope)
+            if where is None:
+                before, t, after = by_step(tensor.scope)
+                where = places[tensor.scope] = (t, (before, after))
+            t = where[0]
+            if t is not None:
+                # Filed at a step, but the same at every step: it is outside of them.
+                for a in args:
+                    if step[a] is not None:
+                        break
+                else:
+                    t = None
+            data = tensor._data
+            seen[key] = number[tensor] = self.add(
+                COMPUTED, op, args, static, data.shape, data.dtype, t, where[1], tensor.name
+            )
+
+    def users(self) -> list[list[int]]:
+        """For each computation, who reads it."""
+        users: list[list[int]] = [[] for _ in self.kind]
+        for n, args in enumerate(self.args):
+            for a in args:
+                users[a].append(n)
+        return users
+
+    def label(self, n: int) -> str:
+        """Its id as in pictures: t3.f; unnamed ones by their op."""
+        before, after = self.place[n]
+        t = self.step[n]
+        parts = [*before, *([] if t is None else [f"t{t}"])]
+        name = self.names[n]
+        if name is None:
+            op = self.op[n]
+            parts += after
+            name = "number" if op is None else op.name
+        return ".".join([*parts, name])
+
+
+def _without_what_inputs_hide(outputs: Sequence[Tensor], given: set[Tensor]) -> list[Tensor]:
+    """What the outputs were computed from, oldest first, not looking beyond the inputs."""
+    nodes = ancestry(outputs)
+    if all(x.op is None for x in given):
+        return nodes
+    needed = set(outputs)
+    for node in reversed(nodes):
+        if node in needed and node not in given:
+            needed.update(node.inputs)
+    return [node for node in nodes if node in needed]
+
+
+def static_key(static: Any) -> Any:
+    """Arguments that are no tensors, as something hashable that equals only what means the same."""
+    if isinstance(static, dict):
+        return tuple([(k, static_key(v)) for k, v in static.items()])
+    if isinstance(static, (tuple, list)):
+        return (type(static), *[static_key(v) for v in static])
+    if isinstance(static, slice):
+        return (slice, static.start, static.stop, static.step)
+    if isinstance(static, np.ndarray):
+        return (np.ndarray, static.shape, static.dtype, static.tobytes())
+    try:
+        hash(static)
+    except TypeError:
+        return id(static)
+    return (type(static), static)

@@ -1,0 +1,227 @@
+"""What a recording took for granted, and whether it still holds.
+
+Numbers, arrays, attributes of modules: a function may read all of these without being given them.
+They are found by looking at what the function closes over, at the globals that it and the functions
+it calls name, and at the modules that ran; each is compared at every call. What has changed makes
+the function be recorded anew, so nothing that is found is ever stale.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import random
+import sysconfig
+import types
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from microrecur.engine.tensor import Tensor
+from microrecur.engine.tracing import CompileError
+from microrecur.nn.module import Module
+from microrecur.nn.simple import Dropout
+
+_SIMPLE = (int, float, bool, str, bytes, type(None), tuple, complex)
+_MISSING = object()
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+_OURS = __name__.partition(".")[0]
+_MOST = 2_000  # containers of more entries are not looked into
+
+
+class Watch:
+    """What is watched for one recording.
+
+    Parameters
+    ----------
+    roots : iterable
+        The function, and the modules among its arguments.
+    """
+
+    def __init__(self, roots: Iterable[Any]) -> None:
+        self._cells: list[tuple[Any, Any, str]] = []
+        self._entries: list[tuple[dict[str, Any], str, Any, Any, str]] = []
+        self._lists: list[tuple[list[Any], tuple[Any, ...], str]] = []
+        self._arrays: list[tuple[np.ndarray, np.ndarray, str]] = []
+        self._flags: list[tuple[Tensor, bool]] = []
+        self._generators: list[tuple[Any, str, str]] = []
+        self._seen: dict[int, Any] = {}
+        for root in roots:
+            self.look_into(root, "an argument")
+        self._drawn = _global_randomness()
+
+    # -- what there is -----------------------------------------------------------------------------
+
+    def look_into(self, value: Any, label: str) -> None:
+        """Watch a value, and whatever can be reached from it."""
+        if isinstance(value, _SIMPLE) and not isinstance(value, tuple) or id(value) in self._seen:
+            return
+        self._seen[id(value)] = value
+        if isinstance(value, np.ndarray):
+            if value.dtype.kind in "biuf":
+                self._arrays.append((value, value.copy(), label))
+        elif isinstance(value, Tensor):
+            self._flags.append((value, value.requires_grad))
+        elif isinstance(value, types.FunctionType):
+            self._look_into_function(value)
+        elif isinstance(value, types.MethodType):
+            self.look_into(value.__func__, label)
+            self.look_into(value.__self__, label)
+        elif isinstance(value, functools.partial):
+            self.look_into([value.func, *value.args, *value.keywords.values()], label)
+        elif isinstance(value, (list, tuple, set, dict)):
+            self._look_into_container(value, label)
+        elif isinstance(value, (np.random.Generator, np.random.RandomState)):
+            self._generators.append((value, _state(value), label))
+        elif not isinstance(value, (type, types.ModuleType)) and hasattr(value, "__dict__"):
+            self._look_into_object(value)
+
+    def _look_into_function(self, f: types.FunctionType) -> None:
+        name = f.__qualname__
+        for variable, cell in zip(f.__code__.co_freevars, f.__closure__ or ()):
+            try:
+                held = cell.cell_contents
+            except ValueError:  # not bound yet
+                continue
+            self._cells.append((cell, held, f"{variable}, which {name} closes over,"))
+            self.look_into(held, variable)
+        for default in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
+            self.look_into(default, f"a default of {name}")
+        library = f.__code__.co_filename.startswith(_LIBRARIES)
+        if library or (f.__module__ or "").partition(".")[0] == _OURS:
+            return
+        for variable in sorted(_globals_named(f.__code__)):
+            held = f.__globals__.get(variable, _MISSING)
+            if held is _MISSING or isinstance(held, types.ModuleType):
+                continue
+            label = f"the global {variable}"
+            self._entries.append((f.__globals__, variable, _MISSING, held, label))
+            self.look_into(held, label)
+
+    def _look_into_container(self, value: Any, label: str) -> None:
+        if len(value) > _MOST:
+            return
+        if isinstance(value, list):
+            self._lists.append((value, tuple(value), label))
+        if isinstance(value, dict):
+            for key, held in value.items():
+                self._entries.append((value, key, _MISSING, held, f"{label}[{key!r}]"))
+        for held in value.values() if isinstance(value, dict) else value:
+            self.look_into(held, label)
+
+    def _look_into_object(self, value: Any) -> None:
+        kind, attributes = type(value), vars(value)
+        if isinstance(value, Module):
+            before = attributes.get("training", True)
+            self._entries.append(
+                (attributes, "training", True, before, f"{kind.__name__}.training")
+            )
+        for name, held in list(attributes.items()):
+            counts = isinstance(value, Dropout) and name == "calls"
+            if counts or name in ("_views", "training"):
+                continue
+            label = f"{kind.__name__}.{name}"
+            self._entries.append((attributes, name, _MISSING, held, label))
+            whole = isinstance(value, Module) or isinstance(held, (Tensor, np.ndarray, Module))
+            if whole or name in getattr(kind, "_watched", ()):
+                self.look_into(held, label)
+        for base in kind.__mro__:
+            if base.__module__.partition(".")[0] not in (_OURS, "builtins", "abc"):
+                for f in vars(base).values():
+                    if isinstance(f, types.FunctionType):
+                        self.look_into(f, f.__qualname__)
+
+    # -- whether it still holds --------------------------------------------------------------------
+
+    def changed(self) -> str | None:
+        """Say what has changed; None while the recording holds."""
+        for cell, held, label in self._cells:
+            if cell.cell_contents is not held and not _same(cell.cell_contents, held):
+                return label
+        for entries, name, default, held, label in self._entries:
+            now = entries.get(name, default)
+            if now is not held and not _same(now, held):
+                return label
+        for tensor, flag in self._flags:
+            if tensor.requires_grad is not flag:
+                return f"{tensor._label()}.requires_grad"
+        for values, held, label in self._lists:
+            if len(values) != len(held) or any(
+                a is not b and not _same(a, b) for a, b in zip(values, held)
+            ):
+                return label
+        for array, copy, label in self._arrays:
+            if not _same_bits(array, copy):
+                return f"the array {label}"
+        return None
+
+    def after_recording(self, name: str, read: Iterable[np.ndarray], ran: Iterable[Module]) -> None:
+        """Refuse a function that changed what it was recorded from; watch what it read besides.
+
+        Raises
+        ------
+        CompileError
+            The function has an effect or draws at random, which later calls would not.
+        """
+        changed = self.changed()
+        if changed is not None:
+            raise CompileError(
+                f"{name} changes {changed} while it runs: it is recorded once, so no later call "
+                "would. Return the new value, and keep it outside"
+            )
+        drew = [label for generator, state, label in self._generators if _state(generator) != state]
+        if self._drawn != _global_randomness():
+            drew.append("numpy.random or random")
+        if drew:
+            raise CompileError(
+                f"{name} draws random numbers ({drew[0]}): it is recorded once, so every call would "
+                "get the same. Draw outside and give the numbers as an array; a mr.Dropout draws "
+                "anew at every call"
+            )
+        for array in read:
+            self.look_into(array, "that was read")
+        for module in ran:
+            self.look_into(module, type(module).__name__)
+
+    def arrays(self) -> list[tuple[str, int]]:
+        """What is compared number by number at every call: label and count."""
+        return [(label, array.size) for array, _, label in self._arrays]
+
+
+def _globals_named(code: types.CodeType) -> set[str]:
+    names = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _globals_named(constant)
+    return names
+
+
+def _same(now: Any, before: Any) -> bool:
+    """Whether two objects are the same number or text; nan is itself, −0.0 is not 0.0."""
+    if type(now) is not type(before) or not isinstance(now, _SIMPLE):
+        return False
+    if isinstance(now, tuple):
+        return len(now) == len(before) and all(a is b or _same(a, b) for a, b in zip(now, before))
+    return repr(now) == repr(before)
+
+
+def _same_bits(now: np.ndarray, before: np.ndarray) -> bool:
+    if now.shape != before.shape or now.dtype != before.dtype:
+        return False
+    bits = f"u{before.itemsize}"
+    if before.itemsize > 8:
+        return bool(np.array_equal(now, before, equal_nan=True))
+    return np.array_equal(np.ascontiguousarray(now).view(bits), before.view(bits))
+
+
+def _state(generator: Any) -> str:
+    if isinstance(generator, np.random.Generator):
+        return repr(generator.bit_generator.state)
+    return repr(generator.get_state(legacy=False))
+
+
+def _global_randomness() -> tuple[Any, ...]:
+    legacy: Any = np.random.get_state(legacy=False)  # noqa: NPY002 (asked, not drawn from)
+    state = legacy["state"]
+    return state["pos"], state["key"].tobytes(), random.getstate()
