@@ -8,11 +8,11 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check golden gallery lessons bench figures setup clean
+.PHONY: help demo test check golden gallery lessons bench bench-quick figures setup clean
 
 help: ## this list
 	@echo "microrecur: what can be made here"
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 21
 	@echo "Another Python: make demo PYTHON=/path/to/python3.12"
 
 demo: $(VENV)/.base ## draw RNN, LSTM and GRU on real data into out/, print their factors
@@ -38,9 +38,11 @@ lessons: $(VENV)/.lessons ## open the lessons in JupyterLab
 	@ls lessons/*.ipynb >/dev/null 2>&1 || { echo "make lessons: lessons/ holds no notebook yet" >&2; exit 1; }
 	@$(BIN)/jupyter lab lessons
 
-bench: $(VENV)/.test ## time microrecur beside its peers
-	@test -f benchmarks/peers.py || { echo "make bench: there is no benchmarks/peers.py yet" >&2; exit 1; }
-	@$(BIN)/python benchmarks/peers.py
+bench: $(VENV)/.bench ## time microrecur beside its peers (minutes; some: make bench ARGS="--only W3")
+	@$(BIN)/python benchmarks/peers.py $(ARGS)
+
+bench-quick: $(VENV)/.bench ## the same in less than a minute, and coarser
+	@$(BIN)/python benchmarks/peers.py --quick $(ARGS)
 
 figures: $(VENV)/.test ## measure the figures of docs/what_the_bound_says.md, draw its pictures
 	@$(BIN)/python docs/figures.py
@@ -61,7 +63,7 @@ $(VENV)/.base: $(VENV)/.python $(WANTED)
 	@touch $@
 
 # An extra brings the base with it.
-$(VENV)/.test $(VENV)/.lessons: $(VENV)/.%: $(VENV)/.python $(WANTED)
+$(VENV)/.test $(VENV)/.lessons $(VENV)/.bench: $(VENV)/.%: $(VENV)/.python $(WANTED)
 	@echo "Installing microrecur[$*] into $(VENV) (the first time: a minute or two)"
 	@$(PIP) install --editable '.[$*]'
 	@touch $(VENV)/.base $@

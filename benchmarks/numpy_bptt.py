@@ -19,7 +19,7 @@ def sigmoid(z: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 
 class Rows:
-    """What the three cells share: the parameters, x W over all steps, and the gradients at the end."""
+    """What the three cells share: the parameters, x W over all steps, the gradients at the end."""
 
     def __init__(self, work: Workload, dtype: str) -> None:
         T, N, H, G = work.steps, work.batch, work.hidden, GATES[work.cell]
@@ -34,7 +34,7 @@ class Rows:
         self.b_ih, self.b_hh = p["bias_ih"], p["bias_hh"]
 
     def project(self, xs: np.ndarray, bias: np.ndarray) -> None:
-        """x W + b for all steps."""
+        """Compute x W + b for all steps."""
         self.xs = xs
         np.matmul(xs, self.W.T, out=self.Z)
         self.Z += bias

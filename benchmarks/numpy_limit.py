@@ -50,7 +50,7 @@ class Columns:
         return p["bias_ih"] + p["bias_hh"]
 
     def project(self, xs: np.ndarray) -> None:
-        """x W + b for all steps: P (T, G·H, N)."""
+        """Compute x W + b for all steps: P (T, G·H, N)."""
         self.joined[:, :, self.H : -1] = xs
         np.matmul(self.WA, self.joined[:, :, self.H :].transpose(0, 2, 1), out=self.P)
 

@@ -1,4 +1,4 @@
-"""NumPy by hand, with its loss: "numpy BPTT" as people write it, "numpy limit" as fast as it goes."""
+"""NumPy by hand under its loss: "BPTT" as people write it, "limit" as fast as it goes."""
 
 from __future__ import annotations
 

@@ -96,6 +96,7 @@ W1_LONG = Workload("W1 T=1000", "lstm", 1, 1, 1, 1000, scalar=True)
 W2 = {cell: Workload(f"W2 {cell.upper()}", cell, 8, 16, 4, 50) for cell in GATES}
 W3 = Workload("W3", "lstm", 28, 128, 64, 28, loss="head", classes=10)
 W4 = Workload("W4", "lstm", 8, 32, 8, 1000)
+W4_WARM = Workload("W4 T=20", "lstm", 8, 32, 8, 20)
 OPS = Chain()
 
-ALL = {w.name: w for w in (OPS, W1, W1_LONG, *W2.values(), W3, W4)}
+ALL = {w.name: w for w in (OPS, W1, W1_LONG, *W2.values(), W3, W4, W4_WARM)}
