@@ -112,6 +112,6 @@ def state_places(plan: Blueprint) -> dict[str, Place]:
     """Where later steps find each state."""
     return {
         part: plan.boxes.get(part) or plan.places[part]
-        for part in ("c", "h")
+        for part in plan.initial
         if part in plan.places
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from microrecur.drawing import gru_layout, lstm_layout, rnn_layout
+from microrecur.drawing import gru_layout, lstm_layout, own_layout, rnn_layout
 from microrecur.drawing.blueprint import Blueprint
 from microrecur.drawing.roles import Cell
 from microrecur.drawing.sums import with_sums
@@ -23,6 +23,21 @@ LIMITS = {
     ("lstm", "op"): (2, 0, 1),
     ("gru", "op"): (2, 0, 1),
 }
+
+
+_ROOM = 1326.0  # points that 11-point text may be drawn over to be 9 pixels high at 1100
+_ENDS = 56.0  # beyond the steps themselves: half of the first and the last state
+_TAIL = 126.0  # a loss behind them
+
+
+def limits(cell: Cell, plan: Blueprint) -> tuple[int, int, int]:
+    """How many steps stay legible, and how many are kept at either end of more."""
+    if cell.anatomy is None:
+        return LIMITS[cell.kind, cell.level]
+    room = _ROOM - _ENDS - _TAIL * cell.has_loss
+    most = max(1, int(room // plan.pitch))
+    kept = max(1, min(4, int((room - FOLD_WIDTH) // plan.pitch)))
+    return most, kept // 2, kept - kept // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +142,17 @@ def columns(cell: Cell, plan: Blueprint, shown: tuple[int, ...]) -> Columns:
     return Columns(origins, shown, tuple(folds))
 
 
+def widened(cell: Cell, plan: Blueprint, shown: tuple[int, ...], path: bool) -> Blueprint:
+    """The grid of a learner's own cell with columns as wide as the shown steps leave room for."""
+    if cell.anatomy is None or len(cell.steps) == 1:
+        return plan
+    folds = sum(hidden for hidden, _ in _runs(cell.steps, shown))
+    room = _ROOM - _ENDS - _TAIL * cell.has_loss - FOLD_WIDTH * folds
+    spare = room / len(shown) - plan.pitch
+    column = own_layout.column(cell.anatomy, spare)
+    return own_layout.own_cell(cell.anatomy, False, column, path)
+
+
 def _runs(every: tuple[int, ...], shown: tuple[int, ...]) -> Iterator[tuple[bool, tuple[int, ...]]]:
     """Runs of steps that are hidden or not, in order."""
     kept = set(shown)
@@ -134,8 +160,10 @@ def _runs(every: tuple[int, ...], shown: tuple[int, ...]) -> Iterator[tuple[bool
         yield hidden, tuple(run)
 
 
-def blueprint(cell: Cell, single: bool, written: float) -> Blueprint:
+def blueprint(cell: Cell, single: bool, written: float, path: bool = False) -> Blueprint:
     """The grid for a cell, one step alone or one of many; `written`: width of its affine map."""
+    if cell.anatomy is not None:
+        return own_layout.own_cell(cell.anatomy, single, path=path)
     plan = _plain(cell, single, written)
     return with_sums(plan, cell, single) if any(p[0] == "Σ" for p in cell.part_names) else plan
 

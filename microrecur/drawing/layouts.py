@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import below
+from microrecur.drawing.anatomy import read_own
 from microrecur.drawing.automatic import draw_any
 from microrecur.drawing.automatic import note as note_below
 from microrecur.drawing.grid import draw_grid
@@ -39,9 +40,9 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
         at level "step"; without places for anything else.
     """
     wish = wish or Wish()
-    cell = read_cell(graph)
-    if cell is not None and _routable(graph, cell):
-        return _known(graph, cell, wish)
+    for cell in (read_cell(graph), read_own(graph)):
+        if cell is not None and _routable(graph, cell):
+            return _known(graph, cell, wish)
     grid = read_grid(graph, wish)
     scene = draw_any(graph, wish) if grid is None else draw_grid(graph, grid, wish)
     _tell(scene, graph, wish, _title(graph, None) if grid is None else _grid_title(grid))
@@ -110,6 +111,10 @@ def _routable(graph: Graph, cell: Cell) -> bool:
 def _title(graph: Graph, cell: Cell | None) -> str:
     if cell is None:
         return f"recorded graph: {len(graph.nodes)} nodes, {len(graph.edges)} edges"
+    if cell.anatomy is not None:
+        steps = f"{len(cell.steps)} steps" if len(cell.steps) > 1 else "one step"
+        gates = cell.anatomy.named("gate")
+        return f"cell with gates {', '.join(gates)}, {steps}"
     variant = f" ({cell.variant})" if cell.variant else ""
     steps = f"{len(cell.steps)} steps" if len(cell.steps) > 1 else "one step"
     return f"{_NAMES[cell.kind]} cell{variant}, {steps}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
 from microrecur.drawing.blueprint import Blueprint
-from microrecur.drawing.columns import LIMITS, blueprint, columns, shown_steps
+from microrecur.drawing.columns import blueprint, columns, limits, shown_steps, widened
 from microrecur.drawing.folds import fold_node, state_shape
 from microrecur.drawing.lines import MARKS, add_lines
 from microrecur.drawing.overlaps import Box
@@ -34,14 +34,16 @@ def draw_known(graph: Graph, cell: Cell, wish: Wish) -> tuple[Scene, Sheet]:
     """Lay out a known cell; the sheet tells what stands where, for what is added below."""
     names = replace(wish.names, symbolic=cell.steps[-1] if len(cell.steps) == 1 else None)
     written = _written_width(graph, cell, names)
-    return draw_on(graph, cell, wish, blueprint(cell, len(cell.steps) == 1, written))
+    path = wish.path is not None and wish.shares is None
+    return draw_on(graph, cell, wish, blueprint(cell, len(cell.steps) == 1, written, path))
 
 
 def draw_on(graph: Graph, cell: Cell, wish: Wish, plan: Blueprint) -> tuple[Scene, Sheet]:
     """Lay out a known cell on a given grid."""
     names = replace(wish.names, symbolic=cell.steps[-1] if len(cell.steps) == 1 else None)
     track = Track.along(wish.path) if wish.path is not None and wish.shares is None else None
-    shown = shown_steps(cell.steps, LIMITS[cell.kind, cell.level], wish.steps, wish.fold)
+    shown = shown_steps(cell.steps, limits(cell, plan), wish.steps, wish.fold)
+    plan = widened(cell, plan, shown, track is not None)
     sheet = Sheet(graph, cell, plan, columns(cell, plan, shown), names, track)
     sheet.shares, sheet.marks = wish.shares, wish.marks
     _add_nodes(sheet)

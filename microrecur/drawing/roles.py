@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from microrecur.drawing.anatomy import Anatomy
     from microrecur.graphs.graph import Edge, Graph, Node
 
 _LSTM_NAMES = frozenset({"x", "h", "c", "f", "i", "g", "o", "z_f", "z_i", "z_g", "z_o"}) | {
@@ -35,13 +36,14 @@ _GRU_PARTS = (
 class Cell:
     """A graph read as an unrolled textbook cell."""
 
-    kind: str  # "lstm", "gru" or "rnn"
+    kind: str  # "lstm", "gru", "rnn" or "own"
     variant: str  # "", "peephole", "reset after" or "reset before"
     level: str
     parts: dict[str, tuple[int, str]]  # node id -> (step, part)
     steps: tuple[int, ...]  # without the initial states' step
     tail: tuple[Node, ...]  # nodes between the states and the root: a loss, a read-out
     root: Node
+    anatomy: Anatomy | None = None  # of a cell that is none of the textbook's
 
     @property
     def part_names(self) -> set[str]:
@@ -67,11 +69,11 @@ def read_cell(graph: Graph) -> Cell | None:
     ):
         return None
     stepped = [node for node in graph.nodes if node.step is not None]
-    tail = _after(graph, stepped)
+    tail = after_the_states(graph, stepped)
     before = [
         node for node in graph.nodes if node.step is None and node.id not in {n.id for n in tail}
     ]
-    if not stepped or not _is_chain(graph, tail) or _joins(graph, before) - {"x", "h", "c"}:
+    if not stepped or not is_chain(graph, tail) or _joins(graph, before) - {"x", "h", "c"}:
         return None
     kind = _kind({node.name for node in stepped if node.name})
     parts = _parts(graph, stepped, kind) if kind else None
@@ -87,7 +89,7 @@ def read_cell(graph: Graph) -> Cell | None:
     )
 
 
-def _after(graph: Graph, stepped: Iterable[Node]) -> tuple[Node, ...]:
+def after_the_states(graph: Graph, stepped: Iterable[Node]) -> tuple[Node, ...]:
     """Nodes of no step that a stepped node flows into, in order."""
     reached = {node.id for node in stepped}
     tail = []
@@ -98,7 +100,7 @@ def _after(graph: Graph, stepped: Iterable[Node]) -> tuple[Node, ...]:
     return tuple(tail)
 
 
-def _is_chain(graph: Graph, tail: tuple[Node, ...]) -> bool:
+def is_chain(graph: Graph, tail: tuple[Node, ...]) -> bool:
     """Whether the nodes after the states follow one another, the first alone fed by states."""
     ids = [node.id for node in tail]
     for before, node in zip([None, *ids], ids, strict=False):

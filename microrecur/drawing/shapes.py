@@ -9,6 +9,7 @@ from microrecur.drawing.blueprint import Place
 from microrecur.drawing.scene import Point, SceneNode
 from microrecur.drawing.style import NODE_TEXT
 from microrecur.drawing.text_size import text_box
+from microrecur.graphs.graph import called
 
 if TYPE_CHECKING:
     from microrecur.graphs.graph import Node
@@ -70,7 +71,7 @@ def _lines(node: Node, place: Place, names: labels.Names, written: str) -> tuple
     if place.look == "affine":
         return labels.affine_lines(node, names, place.size[0] - 8.0)
     if place.look == "op":
-        return ("1−z",) if node.op == "sub" else (node.symbol,)
+        return (called(node.tensor)[0] if node.op == "sub" else node.symbol,)
     if place.look == "written" and written:
         value = (f"= {labels.size_text(node)}",) if "value" in names.show else ()
         return f"{names.node(node)} = {written}", *value
