@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to what there is
+    from microrecur.compiler.compiled import compile as compile
+    from microrecur.compiler.value_and_grad import value_and_grad as value_and_grad
     from microrecur.data.batches import Batches as Batches
     from microrecur.data.batches import FreshBatches as FreshBatches
     from microrecur.data.digits import consumer_prices as consumer_prices
@@ -92,6 +94,7 @@ if TYPE_CHECKING:  # what editors and mypy read; a test holds it equal to what t
     from microrecur.engine.tensor import no_grad as no_grad
     from microrecur.engine.tensor import scope as scope
     from microrecur.engine.tensor import tensor as tensor
+    from microrecur.engine.tracing import CompileError as CompileError
     from microrecur.flows.bounds import bounds as bounds
     from microrecur.flows.contributions import contributions as contributions
     from microrecur.flows.contributions import truncate as truncate
@@ -167,6 +170,9 @@ _ROOM_OF_NAMES = {
     "engine.calculus": "grad vjp jvp jacobian hessian",
     "engine.check": "gradcheck",
     "engine.errors": "ShapeError StaleGraphError GradcheckError UnknownNode RenderError",
+    "engine.tracing": "CompileError",
+    "compiler.compiled": "compile",
+    "compiler.value_and_grad": "value_and_grad",
     "flows.bounds": "bounds",
     "nn.cells": "RNNCell LSTMCell GRUCell unroll",
     "nn.module": "Module",

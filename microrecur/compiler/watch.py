@@ -23,7 +23,8 @@ from microrecur.engine.tracing import CompileError
 from microrecur.nn.module import Module
 from microrecur.nn.simple import Dropout
 
-_SIMPLE = (int, float, bool, str, bytes, type(None), tuple, complex)
+_ATOMS = (int, float, bool, str, bytes, type(None), complex)
+_SIMPLE = (*_ATOMS, tuple)
 _MISSING = object()
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 _OURS = __name__.partition(".")[0]
@@ -55,12 +56,12 @@ class Watch:
 
     def look_into(self, value: Any, label: str) -> None:
         """Watch a value, and whatever can be reached from it."""
-        if isinstance(value, _SIMPLE) and not isinstance(value, tuple) or id(value) in self._seen:
+        if type(value) in _ATOMS or id(value) in self._seen:
             return
         self._seen[id(value)] = value
         if isinstance(value, np.ndarray):
             if value.dtype.kind in "biuf":
-                self._arrays.append((value, value.copy(), label))
+                self._arrays.append((value, value.copy(order="C"), label))
         elif isinstance(value, Tensor):
             self._flags.append((value, value.requires_grad))
         elif isinstance(value, types.FunctionType):
@@ -117,14 +118,17 @@ class Watch:
             self._entries.append(
                 (attributes, "training", True, before, f"{kind.__name__}.training")
             )
-        for name, held in list(attributes.items()):
+        chosen = getattr(kind, "_watched", tuple(attributes))
+        for name in chosen:
+            held = attributes[name]
             counts = isinstance(value, Dropout) and name == "calls"
             if counts or name in ("_views", "training"):
                 continue
             label = f"{kind.__name__}.{name}"
             self._entries.append((attributes, name, _MISSING, held, label))
-            whole = isinstance(value, Module) or isinstance(held, (Tensor, np.ndarray, Module))
-            if whole or name in getattr(kind, "_watched", ()):
+            # Of objects that are no modules only what they hold themselves: not all there is.
+            known = isinstance(value, Module) or chosen != tuple(attributes)
+            if known or isinstance(held, (Tensor, np.ndarray, Module)):
                 self.look_into(held, label)
         for base in kind.__mro__:
             if base.__module__.partition(".")[0] not in (_OURS, "builtins", "abc"):
@@ -175,9 +179,9 @@ class Watch:
             drew.append("numpy.random or random")
         if drew:
             raise CompileError(
-                f"{name} draws random numbers ({drew[0]}): it is recorded once, so every call would "
-                "get the same. Draw outside and give the numbers as an array; a mr.Dropout draws "
-                "anew at every call"
+                f"{name} draws random numbers ({drew[0]}): it is recorded once, so every call "
+                "would get the same. Draw outside and give the numbers as an array; a mr.Dropout "
+                "draws anew at every call"
             )
         for array in read:
             self.look_into(array, "that was read")
@@ -212,7 +216,7 @@ def _same_bits(now: np.ndarray, before: np.ndarray) -> bool:
     bits = f"u{before.itemsize}"
     if before.itemsize > 8:
         return bool(np.array_equal(now, before, equal_nan=True))
-    return np.array_equal(np.ascontiguousarray(now).view(bits), before.view(bits))
+    return np.array_equal(np.asarray(now, order="C").view(bits), before.view(bits))
 
 
 def _state(generator: Any) -> str:

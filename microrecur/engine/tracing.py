@@ -68,8 +68,8 @@ class Trace:
         """The watched arrays that somebody else still holds, and so may change."""
         watched, self.watched = self.watched, []
         found: dict[int, np.ndarray] = {}
-        for k, array in enumerate(watched):
-            watched[k] = None  # type: ignore[call-overload]
+        while watched:
+            array = watched.pop()
             base = array.base
             # Besides us: nobody but `array` (and the count's own argument); a view counts its base.
             alone = sys.getrefcount(array) == 2 and (
