@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "microrecur"
 # Rooms by floor, lowest first. `__init__` lists the public names of the rooms below it.
 FLOORS = (
     {"engine", "files"},
-    {"nn", "graphs", "compiler"},
-    {"flows", "data", "interop"},
+    {"nn", "graphs"},
+    {"flows", "data", "interop", "compiler"},
     {"train", "drawing", "plots"},
     {"course", "demo", "audit", "__init__"},
     {"cli"},

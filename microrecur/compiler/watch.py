@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import dis
 import functools
+import os
 import random
-import sysconfig
 import types
 from collections.abc import Iterable
 from typing import Any
@@ -26,7 +26,7 @@ from microrecur.nn.simple import Dropout
 _ATOMS = (int, float, bool, str, bytes, type(None), complex)
 _SIMPLE = (*_ATOMS, tuple)
 _MISSING = object()
-_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+_STANDARD = os.path.dirname(os.__file__)
 _OURS = __name__.partition(".")[0]
 _MOST = 2_000  # containers of more entries are not looked into
 
@@ -89,8 +89,7 @@ class Watch:
             self.look_into(held, variable)
         for default in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
             self.look_into(default, f"a default of {name}")
-        library = f.__code__.co_filename.startswith(_LIBRARIES)
-        if library or (f.__module__ or "").partition(".")[0] == _OURS:
+        if _of_a_library(f):
             return
         for variable in sorted(_globals_named(f.__code__)):
             held = f.__globals__.get(variable, _MISSING)
@@ -191,6 +190,13 @@ class Watch:
     def arrays(self) -> list[tuple[str, int]]:
         """What is compared number by number at every call: label and count."""
         return [(label, array.size) for array, _, label in self._arrays]
+
+
+def _of_a_library(f: types.FunctionType) -> bool:
+    """Whether it was installed, not written by who compiles: its globals do not change."""
+    file = f.__code__.co_filename
+    installed = file.startswith(_STANDARD) or "site-packages" in file or "dist-packages" in file
+    return installed or (f.__module__ or "").partition(".")[0] == _OURS
 
 
 def _globals_named(code: types.CodeType) -> set[str]:
