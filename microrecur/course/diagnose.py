@@ -102,19 +102,38 @@ def check_source(
     return Verdict.of(verdict.as_dict() | taken)
 
 
-def diagnose(exercise: Exercise, run: Run, seed: int, source: str = "") -> Verdict:
-    """Judge what came of an answer."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the reference and every slip answer on the cases of a seed."""
+
+    right: Run
+    wrong: tuple[tuple[Slip, Run], ...]
+
+
+def known(exercise: Exercise, seed: int) -> Known:
+    """Run the reference and every slip, each on cases of its own."""
+    runs = [
+        run_here(exercise, function, exercise.cases(seed))
+        for function in (exercise.reference, *(slip.wrong for slip in exercise.slips))
+    ]
+    return Known(runs[0], tuple(zip(exercise.slips, runs[1:])))
+
+
+def diagnose(
+    exercise: Exercise, run: Run, seed: int, source: str = "", beside: Known | None = None
+) -> Verdict:
+    """Judge what came of an answer; `beside` spares running reference and slips again."""
     if run.kind == "stub":
         return Verdict(exercise.name, UNTOUCHED, "still raises NotImplementedError", seed=seed)
     if run.kind != "ran":
         said = _ended(exercise, run, source)
         return Verdict(exercise.name, FAILED, said, run.kind, seed=seed)
-    right = run_here(exercise, exercise.reference, exercise.cases(seed))
-    found = _first_fault(exercise, run, right, seed)
+    right = beside.right if beside else run_here(exercise, exercise.reference, exercise.cases(seed))
+    found = _first_fault(exercise, run, right)
     if found is None:
         return Verdict(exercise.name, PASSED, "right", seed=seed)
     index, output, what = found
-    if (match := _match(exercise, run, right, seed)) is not None:
+    if (match := _match(exercise, run, beside or known(exercise, seed))) is not None:
         slip, named = match
         said = f"your {named} equals ours {slip.said}"
         return Verdict(
@@ -143,9 +162,7 @@ def parts(exercise: Exercise, value: Any) -> list[Any] | None:
     return None
 
 
-def _first_fault(
-    exercise: Exercise, run: Run, right: Run, seed: int
-) -> tuple[int, str | None, Fault] | None:
+def _first_fault(exercise: Exercise, run: Run, right: Run) -> tuple[int, str | None, Fault] | None:
     """The earliest stage that fails in any case: case, output, what is wrong."""
     found: list[tuple[int, str | None, Fault]] = []
     for k, (theirs, ours) in enumerate(zip(run.outcomes, right.outcomes)):
@@ -196,11 +213,9 @@ def _mutated(exercise: Exercise, outcome: Outcome) -> str:
     )
 
 
-def _match(exercise: Exercise, run: Run, right: Run, seed: int) -> tuple[Slip, str] | None:
+def _match(exercise: Exercise, run: Run, beside: Known) -> tuple[Slip, str] | None:
     """The slip whose numbers the answer has: in all outputs, else in its first wrong one."""
-    wrong = [
-        (slip, run_here(exercise, slip.wrong, exercise.cases(seed))) for slip in exercise.slips
-    ]
+    right, wrong = beside.right, beside.wrong
     for slip, slipped in wrong:
         if _same(exercise, run, slipped):
             return slip, differing(exercise, slipped, right)
@@ -234,11 +249,9 @@ def _same(exercise: Exercise, run: Run, other: Run, only: str | None = None) -> 
 
 
 def differing(exercise: Exercise, run: Run, right: Run) -> str:
-    """The first output in which two runs differ; "answer" where the outputs are not as asked."""
-    for name in exercise.outputs:
-        if not _same(exercise, run, right, name):
-            return name if len(exercise.outputs) > 1 or name else "answer"
-    return exercise.outputs[0]
+    """The first output in which two runs differ."""
+    names = (name for name in exercise.outputs if not _same(exercise, run, right, name))
+    return next(names, exercise.outputs[0])
 
 
 # -- words -----------------------------------------------------------------------------------------

@@ -1,0 +1,87 @@
+"""The picture of a failure: what an answer lacks of the recorded graph red, what it adds amber."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from microrecur.course.exercise import Exercise
+from microrecur.drawing.difference import draw_difference
+from microrecur.drawing.draw import draw
+from microrecur.engine.errors import UnknownNode
+from microrecur.graphs.graph import Edge, Graph, graph
+
+if TYPE_CHECKING:
+    from microrecur.drawing.drawing import Drawing
+
+LEVELS = ("gate", "op", "all")
+
+
+class _Answered(Graph):
+    """The graph that an answer's numbers belong to: some edges less, some more."""
+
+    def __init__(self, whole: Graph, missing: tuple[str, ...], extra: tuple[str, ...]) -> None:
+        super().__init__(whole.roots, whole.level)
+        self._missing = {ends(edge) for edge in missing}
+        self._extra = [Edge(*ends(edge), (), 1, None, 0.0) for edge in extra]
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """Those that are left, and those that are added."""
+        left = Graph(self.roots, self.level).edges
+        kept = (edge for edge in left if (edge.source, edge.target) not in self._missing)
+        return (*kept, *self._extra)
+
+
+def ends(edge: str) -> tuple[str, str]:
+    """Source and target of "t1.h->t2.z"."""
+    source, arrow, target = edge.partition("->")
+    if not arrow or not source or not target:
+        raise ValueError(f"an edge is written 'source->target', not {edge!r}")
+    return source, target
+
+
+def failure(
+    exercise: Exercise, missing: tuple[str, ...], extra: tuple[str, ...] = (), title: str = ""
+) -> Drawing:
+    """Draw the graph of an exercise, what is missing in red and what is extra in amber.
+
+    Raises
+    ------
+    ValueError
+        When the exercise has no picture, or an edge is not in it at any level.
+    """
+    if exercise.picture is None:
+        raise ValueError(f"{exercise.name} has no picture")
+    root: Any = exercise.picture()
+    if not missing and not extra:
+        return draw(root, title=title or exercise.task)
+    whole = view(root, missing, extra)
+    answered = _Answered(whole, missing, extra)
+    return draw_difference(whole, answered, level=whole.level, title=title or exercise.task)
+
+
+def view(root: Any, missing: tuple[str, ...], extra: tuple[str, ...]) -> Graph:
+    """The coarsest level at which all these edges can be shown."""
+    whole = root if isinstance(root, Graph) else graph(root)
+    for level in LEVELS:
+        if not unknown(whole.at(level), missing, extra):
+            return whole.at(level)
+    least = min((unknown(whole.at(level), missing, extra) for level in LEVELS), key=len)
+    known = ", ".join(f"{edge.source}->{edge.target}" for edge in whole.at("op").edges)
+    raise ValueError(
+        f"no level of the picture has {', '.join(least)}; at level op there are {known}"
+    )
+
+
+def unknown(shown: Graph, missing: tuple[str, ...], extra: tuple[str, ...]) -> list[str]:
+    """The edges that cannot be shown: a missing one has to be there, of an extra one the ends."""
+    there = {(edge.source, edge.target) for edge in shown.edges}
+    found = [edge for edge in missing if ends(edge) not in there]
+    for edge in extra:
+        try:
+            for id in ends(edge):
+                shown.find(id)
+        except UnknownNode:
+            found.append(edge)
+    return found

@@ -1,0 +1,106 @@
+"""Predict, then run: what a learner typed before, beside what came out."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+from microrecur.course.compare import fault
+
+_UNANSWERED = "no prediction yet: put yours in place of the … and run the cell again"
+
+
+class Shown:
+    """A sentence that a notebook shows in a frame and a terminal as text."""
+
+    def __init__(self, text: str, colour: str) -> None:
+        self.text, self._colour = text, colour
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        style = (
+            f"border-left: 4px solid {self._colour}; padding: 0.3em 0.8em; white-space: pre-wrap"
+        )
+        return f'<div style="{style}">{html.escape(self.text)}</div>'
+
+
+_held: dict[str, Any] = {}  # of this kernel, where there is no workspace to keep them in
+
+
+def predict(name: str, value: Any = ...) -> Shown:
+    """Say what you expect before it is computed.
+
+    Parameters
+    ----------
+    name : str
+        What is predicted, "l06.uses".
+    value : number, text, truth value or a list of them
+        What you expect; … says that you have not made up your mind, and the lesson goes on.
+    """
+    if value is ...:
+        return Shown(f"{name}: {_UNANSWERED}", "#B45309")
+    plain = _plain(value)
+    progress = _progress()
+    if progress is None:
+        _held[name] = {"first": _held.get(name, {}).get("first", plain), "now": plain}
+    else:
+        progress.predict(name, plain)
+    return Shown(f"{name}: you expect {_word(plain)}", "#2563EB")
+
+
+def reveal(name: str, truth: Any, said: str = "", *, rtol: float = 0.05) -> Shown:
+    """Show what was predicted beside what is true.
+
+    Parameters
+    ----------
+    name : str
+        As given to `predict`.
+    truth : number, text, truth value or a list of them
+        What came out of the run.
+    said : str
+        Why it is so, in a sentence.
+    rtol : float
+        How near a number must be to count as right.
+    """
+    progress = _progress()
+    known = _held.get(name, {}) if progress is None else progress.prediction(name)
+    plain, why = _plain(truth), f"\n{said}" if said else ""
+    if "now" not in known:
+        return Shown(f"{name}: it is {_word(plain)} ({_UNANSWERED}){why}", "#B45309")
+    expected = known["now"]
+    right = fault(expected, plain, name, (), rtol) is None
+    text = f"{name}: you expected {_word(expected)}; it is {_word(plain)}"
+    return Shown(text + why, "#15803D" if right else "#B91C1C")
+
+
+def _progress() -> Any:
+    from microrecur.course.progress import Progress
+    from microrecur.course.workspace import NoWorkspace, Workspace
+
+    try:
+        return Progress(Workspace.find())
+    except NoWorkspace:
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy as Python's, tuples as lists: what a file keeps."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    json.dumps(value)  # raises TypeError for what cannot be kept
+    return value
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_word, value))}]"
+    return str(value)
