@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from microrecur import __version__
+from microrecur.course.commands import add as add_course
 
 if TYPE_CHECKING:
     from microrecur.flows.flow import Flow
@@ -126,8 +127,9 @@ def _guarded(options: argparse.Namespace) -> int:
     """Run a command; what a person can mend is told in one line, without a traceback."""
     from microrecur.engine.errors import RenderError
 
+    code = 0
     try:
-        options.run(options)
+        code = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough: `microrecur demo | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -137,7 +139,7 @@ def _guarded(options: argparse.Namespace) -> int:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         print(f"microrecur {options.command}: {reason}", file=sys.stderr)
         return FAILED
-    return 0
+    return int(code or 0)
 
 
 # -- words -----------------------------------------------------------------------------------------
@@ -157,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_draw(commands)
     _add_flow(commands)
     _add_audit(commands)
+    add_course(commands)
     return parser
 
 
