@@ -16,6 +16,13 @@ class Callback:
     What `state_dict` returns goes into checkpoints: texts, numbers, arrays, lists and dicts.
     """
 
+    def needs_graph(self, training: Training) -> bool:
+        """Say whether this step's `after_backward` reads the recorded loss or what it came from.
+
+        With ``fit(compile=True)`` such a step is recorded, not compiled; the numbers are the same.
+        """
+        return False
+
     def after_backward(self, training: Training) -> None:
         """Act when all gradients are there and no parameter has changed yet."""
 

@@ -35,6 +35,7 @@ def fit(
     checkpoint: str | os.PathLike[str] | None = None,
     every: int | None = None,
     resume: str | os.PathLike[str] | None = None,
+    compile: bool = False,
 ) -> Table[Epoch]:
     """Train a model; progress shows when it takes longer than two seconds.
 
@@ -64,6 +65,10 @@ def fit(
         Save each so many steps, too.
     resume : str or path, optional
         A checkpoint to go on from: everything then is, bit for bit, what it would have been.
+    compile : bool
+        Take steps and validate by `mr.compile`: the same to rounding, quicker. Every shape of batch
+        is recorded once. Steps that a callback reads the graph of (`GradientMonitor`) are recorded,
+        and so is a step whose loss or gradient is not finite, to name the first node.
 
     Returns
     -------
@@ -74,6 +79,8 @@ def fit(
     ------
     FloatingPointError
         The loss or a gradient is not finite; the message names step and first node.
+    CompileError
+        With ``compile=True``, the model or the loss cannot be compiled; the message says why.
     KeyboardInterrupt
         At Ctrl-C, after the step at hand and a checkpoint. A second Ctrl-C does not wait.
 
@@ -89,7 +96,9 @@ def fit(
     (40, array([[3.]]), array([-1.]))
     """
     _check_arguments(model, optimizer, epochs, every)
-    training = Training(model, data, loss, optimizer, epochs, validation, clip, schedule, callbacks)
+    training = Training(
+        model, data, loss, optimizer, epochs, validation, clip, schedule, callbacks, compile
+    )
     if resume is not None:
         training.resume(load_checkpoint(resume))
         checkpoint = resume if checkpoint is None else checkpoint

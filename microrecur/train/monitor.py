@@ -87,9 +87,13 @@ class GradientMonitor(Callback):
         self.every, self.states = every, tuple(states)
         self.table: Table[Arrival] = Table(Arrival)
 
+    def needs_graph(self, training: Training) -> bool:
+        """Say whether this step is noted: then it is recorded, also with ``compile=True``."""
+        return training.step % self.every == 0
+
     def after_backward(self, training: Training) -> None:
         """Note what has arrived at each state of the recorded loss."""
-        if training.step % self.every:  # the steps that are done: 0 at the first
+        if not self.needs_graph(training):  # counted by the steps that are done: 0 at the first
             return
         rows = {}
         for node in ancestry([training.loss]):

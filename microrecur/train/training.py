@@ -23,6 +23,7 @@ from microrecur.nn.optim import Optimizer
 from microrecur.nn.schedules import Schedule
 from microrecur.train.callbacks import Callback
 from microrecur.train.checkpoint import Checkpoint, save_checkpoint
+from microrecur.train.compiled_step import CompiledStep
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -67,7 +68,7 @@ class Training:
     epoch, step : int
         How many epochs, and steps of the optimiser, are done.
     loss : Tensor
-        The recorded loss of the present batch.
+        The recorded loss of the present batch; without history where the step was compiled.
     history : Table of Epoch
         The epochs that are done.
     stopped : bool
@@ -85,6 +86,7 @@ class Training:
         clip: float | None,
         schedule: Schedule | None,
         callbacks: Sequence[Callback],
+        compile: bool = False,
     ) -> None:
         self.model, self.optimizer, self.epochs = model, optimizer, epochs
         self.data = as_batches(data, shuffle=True)
@@ -96,6 +98,14 @@ class Training:
         self.stopped, self.why = False, ""
         self._sum, self._count, self._seconds = 0.0, 0, 0.0
         self.loss: Tensor
+        self._compiled: CompiledStep | None = None
+        if compile:
+            changed = dict.fromkeys([*model.parameters(), *optimizer.parameters])
+            self._compiled = CompiledStep(model, self._loss_of(), list(changed))
+
+    def _loss_of(self) -> Callable[..., Tensor]:
+        model, loss = self.model, self.loss_function
+        return lambda *batch: _loss(model, loss, batch[:-1], batch[-1])
 
     def stop(self, why: str = "") -> None:
         """End the training after this epoch."""
@@ -106,15 +116,9 @@ class Training:
     def take_step(self, batch: tuple[Any, ...]) -> None:
         """Forward, backward, clip, change the parameters."""
         started = time.perf_counter()
-        *inputs, target = batch
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked for below
-            self.loss = _loss(self.model, self.loss_function, inputs, target)
-            value = float(self.loss)
-            if not math.isfinite(value):
-                self._refuse_loss(value)
-            self.optimizer.zero_grad()
-            self.loss.backward()
-        self._check_gradients()
+        if not self._differentiate_compiled(batch):
+            self._differentiate(batch)
+        value, target = float(self.loss), batch[-1]
         self.tell("after_backward")
         if self.clip is not None:
             clip_grad_norm_(self.optimizer.parameters, self.clip)
@@ -125,12 +129,39 @@ class Training:
         self._seconds += time.perf_counter() - started
         self.tell("after_step")
 
+    def _differentiate(self, batch: tuple[Any, ...]) -> None:
+        """Bring every parameter its gradient, by a recorded run."""
+        *inputs, target = batch
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked for below
+            self.loss = _loss(self.model, self.loss_function, inputs, target)
+            value = float(self.loss)
+            if not math.isfinite(value):
+                self._refuse_loss(value)
+            self.optimizer.zero_grad()
+            self.loss.backward()
+        self._check_gradients()
+
+    def _differentiate_compiled(self, batch: tuple[Any, ...]) -> bool:
+        """Do the same by a compiled run; False, and nothing done, where it must be recorded."""
+        if self._compiled is None or any(c.needs_graph(self) for c in self.callbacks):
+            return False
+        found = self._compiled.value_and_gradients(batch)
+        if found is None:
+            return False
+        self.loss, gradients = found
+        self.optimizer.zero_grad()
+        for parameter, gradient in gradients:
+            before = parameter.grad
+            parameter.grad = gradient if before is None else before + gradient
+        return True
+
     def end_epoch(self) -> None:
         """Validate, write the row, tell the callbacks, and set the next learning rate."""
         started = time.perf_counter()
         validation = None
         if self.validation is not None:
-            validation = evaluate(self.model, self.validation, self.loss_function)
+            loss_of = self._loss_of() if self._compiled is None else self._compiled.loss
+            validation = _evaluate(self.model, self.validation, loss_of)
         self.epoch += 1
         seconds = self._seconds + time.perf_counter() - started
         mean, lr = self._sum / max(self._count, 1), float(self.optimizer.lr)
@@ -245,15 +276,22 @@ def evaluate(model: Module, data: Any, loss: Loss) -> float:
     >>> evaluate(mr.Sequential(), (np.ones((3, 1)), np.zeros((3, 1))), mr.mse_loss)
     1.0
     """
-    batches = as_batches(data, shuffle=False)
+
+    def loss_of(*batch: Any) -> Tensor:
+        return _loss(model, loss, batch[:-1], batch[-1])
+
+    return _evaluate(model, as_batches(data, shuffle=False), loss_of)
+
+
+def _evaluate(model: Module, batches: Any, loss_of: Callable[..., Tensor]) -> float:
     place, modes = batches.state_dict(), [(m, m.training) for _, m in model.named_modules()]
     total, count = 0.0, 0
     model.eval()
     try:
         with no_grad():
-            for *inputs, target in batches:
-                total += float(_loss(model, loss, inputs, target)) * len(target)
-                count += len(target)
+            for batch in batches:
+                total += float(loss_of(*batch)) * len(batch[-1])
+                count += len(batch[-1])
     finally:
         batches.load_state_dict(place)
         for module, mode in modes:
