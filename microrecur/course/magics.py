@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import json
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 from microrecur.course.commands import told
 from microrecur.course.diagnose import FAILED, Verdict
+from microrecur.course.sources import is_stub
 from microrecur.course.workspace import NoWorkspace, Workspace
 
 _COLOUR = {"passed": "#15803D", "failed": "#B91C1C"}
@@ -54,7 +56,10 @@ def exercise(line: str, cell: str) -> Any:
         return
     try:
         workspace = Workspace.find()
-        workspace.save(name, cell)
+        if not untouched(name, cell):  # "run all" puts no stub over an answer in the file
+            workspace.save(name, cell)
+        elif not workspace.answer_file(name).exists():
+            workspace.reset(name)
     except (NoWorkspace, ValueError) as error:
         print(f"%%exercise: {error}")
         return
@@ -67,6 +72,16 @@ def exercise(line: str, cell: str) -> Any:
     display(result)
     if result.svg:
         display(SVG(result.svg))
+
+
+def untouched(name: str, cell: str) -> bool:
+    """Whether a cell defines the function as the stub does: it raises NotImplementedError."""
+    try:
+        body = ast.parse(cell).body
+    except (SyntaxError, ValueError):
+        return False
+    wanted = name.partition(".")[2]
+    return any(isinstance(n, ast.FunctionDef) and n.name == wanted and is_stub(n) for n in body)
 
 
 def checked(workspace: Workspace, name: str) -> Result | str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from microrecur.course.diagnose import PASSED, Verdict
+from microrecur.course.diagnose import PASSED, UNTOUCHED, Verdict
 from microrecur.course.workspace import Workspace, digest
 from microrecur.files import write_whole
 
@@ -59,7 +59,7 @@ class Progress:
     def record(self, verdict: Verdict, source: str) -> None:
         """Keep a verdict on an answer whose file has this digest."""
         with self._changing("exercises", verdict.name) as entry:
-            entry["tries"] = int(entry.get("tries", 0)) + 1
+            entry["tries"] = int(entry.get("tries", 0)) + (verdict.status != UNTOUCHED)
             fields = verdict.as_dict() | {"printed": ""}
             entry["last"], entry["status"] = fields, verdict.status
             if verdict.status == PASSED:
