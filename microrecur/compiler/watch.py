@@ -12,6 +12,7 @@ import dis
 import functools
 import os
 import random
+import sys
 import types
 from collections.abc import Iterable
 from typing import Any
@@ -75,7 +76,7 @@ class Watch:
             self._look_into_container(value, label)
         elif isinstance(value, (np.random.Generator, np.random.RandomState)):
             self._generators.append((value, _state(value), label))
-        elif not isinstance(value, (type, types.ModuleType)) and hasattr(value, "__dict__"):
+        elif hasattr(value, "__dict__") and not _without_numbers(value):
             self._look_into_object(value)
 
     def _look_into_function(self, f: types.FunctionType) -> None:
@@ -190,6 +191,12 @@ class Watch:
     def arrays(self) -> list[tuple[str, int]]:
         """What is compared number by number at every call: label and count."""
         return [(label, array.size) for array, _, label in self._arrays]
+
+
+def _without_numbers(value: Any) -> bool:
+    """Whether it is a class, a module, or an object of Python's own, such as a lock or a logger."""
+    own = type(value).__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__"}
+    return own or isinstance(value, (type, types.ModuleType))
 
 
 def _of_a_library(f: types.FunctionType) -> bool:

@@ -36,7 +36,7 @@ class Trace:
     arrays : set of Tensor
         Arguments that the caller gave as arrays: dtypes follow the rules of arrays for them.
     made : set of Tensor
-        Leaves that the function itself made with `tensor()`.
+        What the function itself made a tensor of, with `tensor()`.
     draws : list of (Tensor, callable)
         Leaves whose numbers are drawn anew at every call, such as the mask of a dropout.
     watched : list of ndarray
@@ -90,14 +90,16 @@ class Trace:
 
     def is_array(self, x: Tensor) -> bool:
         """Whether x would be an array if the function simply ran: made of arrays and numbers."""
-        from microrecur.engine.tensor import ancestry
-
-        return all(
-            leaf in self.arrays
-            or not (leaf.serial <= self.born or leaf in self.made or leaf in self.given)
-            for leaf in ancestry([x])
-            if leaf.op is None
-        )
+        stack, seen = [x], {x}
+        while stack:
+            node = stack.pop()
+            there = node.op is None and (node.serial <= self.born or node in self.given)
+            if node in self.made or (there and node not in self.arrays):
+                return False
+            new = [source for source in node.inputs if source not in seen]
+            seen.update(new)
+            stack += new
+        return True
 
     def is_fixed(self, x: Tensor) -> bool:
         """Whether every call would give x the same numbers: made of constants alone."""
@@ -223,6 +225,7 @@ def copied(x: Tensor, requires_grad: bool, name: str | None, dtype: DTypeLike | 
         x = _plain_card("cast")(x, dtype=np.dtype(dtype))
     made = without_gradient(x)
     made.requires_grad = requires_grad
+    _tracing.get().made.add(made)  # type: ignore[union-attr]
     return made if name is None else made.named(name)
 
 
