@@ -50,6 +50,9 @@ examples:
     microrecur draw gru --reset-before -o cho.svg
   three units: shapes and norms in place of numbers
     microrecur draw lstm --hidden 3 --seed 7 -o three.svg
+  all routes of the gradient at once; one unit of eight:
+    microrecur draw lstm --steps 3 --path h0 --routes -o routes.png
+    microrecur draw gru --hidden 8 --unit 3 -o unit.svg
 """
 FLOW_EXAMPLES = """\
 examples:
@@ -202,10 +205,20 @@ def _add_draw(commands: Any) -> None:
     draw.add_argument(
         "--path", metavar="ID", help="the strongest path from the loss back to h0, c0, x1, …"
     )
+    draw.add_argument(
+        "--routes", action="store_true", help="all paths at once, each line with its share"
+    )
+    draw.add_argument(
+        "--unit", type=_whole(), metavar="K", help="one hidden unit's own numbers, from 0"
+    )
+    draw.add_argument("--fold", metavar="N", type=_whole(1), help="draw N steps, fold the others")
     _add_variants(draw)
     draw.add_argument("--theme", choices=("light", "dark"), default="light")
     draw.add_argument(
-        "-o", dest="file", metavar="FILE", help="a .svg, .png or .dot file (the cell's name, .svg)"
+        "-o",
+        dest="file",
+        metavar="FILE",
+        help="a .svg, .png, .pdf, .html, .gif or .dot file (the cell's name, .svg)",
     )
 
 
@@ -302,7 +315,18 @@ def _draw(options: argparse.Namespace) -> None:
 
     graph = _recorded(options)
     path = None if options.path is None else _path(graph, options.path)
-    picture = draw(graph, path=path, theme=options.theme, title=_title(options))
+    try:
+        picture = draw(
+            graph,
+            path=path,
+            routes=options.routes,
+            unit=options.unit,
+            steps=options.fold or "auto",
+            theme=options.theme,
+            title=_title(options),
+        )
+    except ValueError as error:  # no such unit, routes of several numbers
+        raise Refused(error) from error
     try:
         file = picture.save(options.file or f"{options.cell}.svg")
     except ValueError as error:  # an ending that nothing writes
@@ -418,7 +442,7 @@ def _recorded(options: argparse.Namespace) -> Graph:
     xs = numbers.uniform(-1, 1, options.steps if alone else (options.steps, 1))
     after = unroll(cell, xs, before)[-1]
     level = options.level or ("op" if options.steps == 1 else "gate")
-    if options.steps == 1 and options.path is None:
+    if options.steps == 1 and options.path is None and not options.routes:
         return graph(after, level)
     h = after[0] if isinstance(after, tuple) else after
     error = (h - numbers.uniform(-1, 1, shape)) ** 2

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 LABEL_LIMIT = 200  # characters of one text; what is longer ends in an ellipsis
 NODE_LIMIT = 48  # characters of one line inside a shape
 REPLACEMENT = "\ufffd"
+# Beyond so many nodes or edges an automatic layout takes straight lines, and tries less to shorten
+# them: two thousand nodes then take seconds, not minutes.
+_MANY = (500, 800)
+_QUICK = {
+    "splines": "line",
+    "nslimit": "0.1",
+    "nslimit1": "0.1",
+    "mclimit": "0.01",
+    "searchsize": "2",
+}
 
 # Format characters that turn the direction of the text around them; XML forbids the last two.
 _UNPRINTABLE = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
@@ -89,13 +99,15 @@ def _label(lines: Iterable[str], limit: int) -> str:
     return "\\n".join(quote(line, limit) or " " for line in lines)
 
 
-def to_digraph(scene: Scene) -> graphviz.Digraph:
+def to_digraph(scene: Scene, *, roomy: bool = False) -> graphviz.Digraph:
     """The scene as a `graphviz.Digraph`.
 
     Parameters
     ----------
     scene : Scene
         Pinned (every node has a centre) or not.
+    roomy : bool
+        Whether a text may be larger than its box: each Graphviz measures otherwise, and warns.
 
     Returns
     -------
@@ -117,8 +129,13 @@ def to_digraph(scene: Scene) -> graphviz.Digraph:
     digraph.attr("graph", outputorder="edgesfirst")
     digraph.attr("node", fontname=FONT, fontsize=decimal(NODE_TEXT), fixedsize="true", margin="0")
     digraph.attr("edge", fontname=FONT, fontsize=decimal(SMALL_TEXT))
-    write = _write_pinned if scene.pinned else _write_automatic
-    write(digraph, scene, palette)
+    if not scene.pinned:
+        _write_automatic(digraph, scene, palette)
+        return digraph
+    _write_pinned(digraph, scene, palette)
+    if roomy:
+        digraph.attr("node", fixedsize="shape")
+    _write_texts(digraph, scene, palette)
     return digraph
 
 
@@ -146,6 +163,11 @@ def _write_pinned(digraph: graphviz.Digraph, scene: Scene, palette: Theme) -> No
     for i, edge in enumerate(scene.edges):
         line = edge_points(edge, by_key[edge.source], by_key[edge.target])
         _write_pinned_edge(digraph, f"e{i}", edge, names, line, palette)
+
+
+def _write_texts(digraph: graphviz.Digraph, scene: Scene, palette: Theme) -> None:
+    """Texts come last, above all shapes and lines."""
+    by_key = {node.key: node for node in scene.nodes}
     for i, panel in enumerate(scene.panels):
         _write_panel_label(digraph, f"p{i}t", panel, palette)
     for i, edge in enumerate(scene.edges):
@@ -251,6 +273,8 @@ def _write_text(
 
 def _write_automatic(digraph: graphviz.Digraph, scene: Scene, palette: Theme) -> None:
     digraph.attr("graph", rankdir=scene.rankdir, newrank="true", splines="spline", ranksep="0.6")
+    if len(scene.nodes) > _MANY[0] or len(scene.edges) > _MANY[1]:
+        digraph.attr("graph", **_QUICK)
     notes = [palette.look(kind).legend for kind in scene.legend]
     below = ["  ·  ".join(filter(None, notes)), *(c.text.text for c in scene.captions)]
     if any(below):
@@ -342,10 +366,17 @@ def _node_attributes(node: SceneNode, size: Point, palette: Theme) -> dict[str, 
         "color": look.line,
         "fillcolor": look.fill,
         "fontcolor": look.text,
-        "fontsize": decimal(OPERATOR_TEXT if node.shape == "circle" else NODE_TEXT),
+        "fontsize": decimal(_text_size(node)),
         "penwidth": decimal(look.pen),
         **sizes,
     }
+
+
+def _text_size(node: SceneNode) -> float:
+    """Signs are large; a formula in a circle, 1−z, must not fill it."""
+    if node.shape != "circle":
+        return NODE_TEXT
+    return OPERATOR_TEXT if max(map(len, node.lines), default=0) < 2 else SMALL_TEXT
 
 
 def _form(node: SceneNode, look: Look) -> tuple[str, str]:
@@ -359,11 +390,11 @@ def _form(node: SceneNode, look: Look) -> tuple[str, str]:
 
 
 def _edge_attributes(edge: SceneEdge, palette: Theme) -> dict[str, str]:
-    # A head of 7 + w points keeps its shape from a hairline to a seven-point path.
+    # Graphviz draws a head's outline as thick as the line, which makes it large enough.
     return {
         "color": palette.look(edge.kind).edge,
         "penwidth": decimal(edge.width),
-        "arrowsize": decimal((7 + edge.width) / 10),
+        "arrowsize": decimal((7.9 + 0.35 * edge.width) / 10),
         "dir": "forward" if edge.arrow else "none",
     }
 

@@ -12,7 +12,7 @@ from microrecur.drawing.chosen import chosen_path
 from microrecur.drawing.drawing import LIMIT, TIMEOUT, Drawing
 from microrecur.drawing.engines import ENGINES
 from microrecur.drawing.layouts import lay_out
-from microrecur.drawing.shares import Shares, percent, shares, sums
+from microrecur.drawing.shares import Shares, part_of, shares, sums
 from microrecur.drawing.steady import without_collecting
 from microrecur.drawing.style import theme as palette
 from microrecur.drawing.text_view import text_view
@@ -151,7 +151,7 @@ def picture(
     wish = Wish(
         path=chosen,
         shares=shared,
-        caption=caption,
+        caption=" · ".join(filter(None, (caption, labels.reading(view.nodes, names)))),
         about=_about(view, chosen, path),
         names=names,
         rankdir=_direction(rankdir),
@@ -269,7 +269,7 @@ def _about(view: Graph, path: Path | None, asked: Any) -> str:
         return ""
     if share is None and net and all(edge.value is not None for edge in path.edges):
         share = path.product / net
-    return f"all paths: {about}" if share is None else f"{percent(share)} of {about}"
+    return f"all paths: {about}" if share is None else part_of(share, about)
 
 
 def _direction(rankdir: str) -> str:

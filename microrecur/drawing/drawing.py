@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from microrecur.drawing import export
 from microrecur.drawing.dot import layout_engine, printable, to_digraph
 from microrecur.drawing.engines import render_svg
+from microrecur.drawing.page import wanted
 from microrecur.drawing.parts import Parts, parts
 from microrecur.drawing.scene import Scene
 from microrecur.drawing.style import theme
@@ -159,7 +160,7 @@ class Drawing:
         `neato -n2`: `drawing.to_graphviz().render("cell", format="svg", neato_no_op=2)`. Its engine
         is set to neato; without `neato_no_op=2` the nodes stay and the edges are routed anew.
         """
-        return to_digraph(self.scene)
+        return to_digraph(self.scene, roomy=True)
 
     def __str__(self) -> str:
         # Names are users' text: what would move or colour a terminal is replaced, line by line.
@@ -183,11 +184,7 @@ class Drawing:
         except Exception as error:  # a notebook swallows what a repr raises, and shows nothing
             advice = " ".join(str(error).split())
             bundle["text/plain"] += f"\n[no picture: {advice}]"
-        return {
-            kind: content
-            for kind, content in bundle.items()
-            if (not include or kind in include) and kind not in (exclude or ())
-        }
+        return wanted(bundle, include, exclude)
 
     def _image(self, svg: str) -> str:
         # An <img> shows in an untrusted notebook too, where inline SVG vanishes.

@@ -83,8 +83,16 @@ def size_text(node: Node) -> str:
 
 
 def shape_text(node: Node) -> str:
-    """The shape of a node that holds more than one number, such as `4×32`."""
-    return "" if node.value is not None else "×".join(str(length) for length in node.shape)
+    """The shape of a node that holds more than one number, such as `(4, 32)`."""
+    return "" if node.value is not None else str(tuple(node.shape))
+
+
+def reading(nodes: Iterable[Node], names: Names) -> str:
+    """How the signs in a picture of tensors read; nothing where all are single numbers."""
+    shape = next((shape_text(node) for node in nodes if node.value is None and node.name), "")
+    if not shape or "value" not in names.show:
+        return ""
+    return f"{shape}: a shape, ‖·‖: 2-norm, ≈: mean, of a factor's absolute entries"
 
 
 def flagged(node: Node) -> bool:

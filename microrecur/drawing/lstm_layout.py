@@ -213,9 +213,9 @@ def by_gate(single: bool, peephole: bool) -> Blueprint:
     )
 
 
-def _below_conveyor(s: Point, t: Point, size: Point) -> Point:
-    """Beside c → h, in the upper right corner of the step's panel: between panels is no room."""
-    return s[0] - _BOX_ASIDE - 6.0 - size[0] / 2, _CONVEYOR - 10.0 - size[1] / 2
+def _beside_output(s: Point, t: Point, size: Point) -> Point:
+    """Left of c → h, between conveyor and output gate: between panels is no room."""
+    return s[0] - _BOX_ASIDE - 4.0 - size[0] / 2, 0.43 * _G_GATE
 
 
 _LANE = -30.0  # from the middle of x to its line up: left of all gates, whose legs carry labels
@@ -233,7 +233,7 @@ def _gate_routes(
         ("i", "write"): straight(label),
         ("g", "write"): straight(label),
         ("write", "c"): straight("optional"),
-        ("c", "h"): straight(label) if single else Route(label=label, home=_below_conveyor),
+        ("c", "h"): straight(label) if single else Route(label=label, home=_beside_output),
         ("o", "h"): Route(lambda s, t: ((t[0] - 16.0, s[1]),), label=label),
         ("c-", "f"): straight(label),
         ("c-", "i"): rail(-84.0, -18.0, label),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Collection
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -70,6 +71,17 @@ def json_block(data: Any, name: str) -> str:
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return f'<script type="application/json" id="{name}">{text.translate(_ESCAPES)}</script>'
+
+
+def wanted(
+    bundle: dict[str, str], include: Collection[str] | None, exclude: Collection[str] | None
+) -> dict[str, str]:
+    """What a notebook asked for of all it can be given."""
+    return {
+        kind: content
+        for kind, content in bundle.items()
+        if (not include or kind in include) and kind not in (exclude or ())
+    }
 
 
 def asset(name: str) -> str:

@@ -97,9 +97,7 @@ class Board:
                 self._lines[key].add((segment, width / 2))
         if arrow and len(points) > 1:
             head = 7.0 + 1.6 * width
-            self.add_box(
-                Box.around(_toward(points[-1], points[-2], head / 2), (0.9 * head, 0.9 * head))
-            )
+            self.add_box(Box.around(_toward(points[-1], points[-2], head / 2), (head, head)))
 
     def add_border(self, box: Box) -> None:
         """Remember the outline of a panel, which a label had better not touch."""

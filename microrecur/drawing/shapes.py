@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
 from microrecur.drawing.blueprint import Place
 from microrecur.drawing.scene import Point, SceneNode
 from microrecur.drawing.style import NODE_TEXT
-from microrecur.drawing.text_size import text_box
+from microrecur.drawing.text_size import LINE_HEIGHT, text_box, text_width
 from microrecur.graphs.graph import called
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ _SHAPES = {
     "stacked": "ellipse",
     "op": "circle",
 }
-_MOST_LINES = 5  # in a narrow ellipse
+_MOST_LINES = 4  # in a narrow ellipse
+_RIM, _SPARE = 1.6, 3.0  # of an outline; between two narrow ellipses
 _INSIDE_ELLIPSE = 0.84  # of its width: what a line of text near the middle may take
 
 
@@ -80,6 +82,17 @@ def _lines(node: Node, place: Place, names: labels.Names, written: str) -> tuple
     return labels.name_and_value(node, names)
 
 
+def _height_around(lines: tuple[str, ...], width: float) -> float:
+    """The height at which an ellipse of a width holds every line: it is narrow at its ends."""
+    step, rise = LINE_HEIGHT * NODE_TEXT, 0.34 * NODE_TEXT  # rise: of a digit from its middle
+    most = 0.0
+    for k, line in enumerate(lines):
+        far = abs(k - (len(lines) - 1) / 2) * step + rise
+        share = min(text_width(line, NODE_TEXT) / (width - _RIM), 0.88)
+        most = max(most, far / math.sqrt(1.0 - share * share))
+    return 2 * most
+
+
 def _size(place: Place, lines: tuple[str, ...]) -> Point:
     """The planned size, grown where the words need more; a circle keeps its own."""
     if place.look == "op":
@@ -87,7 +100,8 @@ def _size(place: Place, lines: tuple[str, ...]) -> Point:
     width, height = text_box(lines, NODE_TEXT)
     if place.look == "stacked":
         air = 16.0 if len(lines) < 5 else 30.0  # the last of many lines is near the narrow end
-        return place.size[0], max(place.size[1], height + air)
+        wide = place.size[0] + _SPARE * (width > 0.8 * place.size[0])
+        return wide, max(place.size[1], height + air, _height_around(lines, wide))
     stretch = 1.0 / _INSIDE_ELLIPSE if place.look == "slope" else 1.0
     return max(place.size[0], width * stretch + 10.0 * (stretch == 1.0)), max(
         place.size[1], height + 8.0

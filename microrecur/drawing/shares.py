@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from microrecur.graphs.graph import Edge, Graph
 
 
+MULTIPLE = 2.0  # from here on a share is told as a multiple, not in percent
+
+
 @dataclass(frozen=True)
 class Shares:
     """The part of ∂root/∂source that passes along each edge of a view; signed.
@@ -165,19 +168,30 @@ def _product(back: Scaled, ahead: Scaled) -> float:
 
 
 def percent(share: float) -> str:
-    """A share as text: "62 %", "−3 %", "0.4 %".
+    """A share as text: "62 %", "−3 %", "0.4 %"; "109 × net" where routes cancel.
 
     Examples
     --------
-    >>> percent(0.623), percent(-0.031), percent(0.004)
-    ('62 %', '−3 %', '0.4 %')
+    >>> percent(0.623), percent(-0.031), percent(0.004), percent(-108.6)
+    ('62 %', '−3 %', '0.4 %', '−109 × net')
     """
     if not math.isfinite(share):
         return "nan"
     size = abs(share) * 100
+    if size >= MULTIPLE * 100:
+        times = (
+            number(abs(share)) if abs(share) >= 1_000 else f"{abs(share):.{abs(share) < 9.95:d}f}"
+        )
+        return f"{'−' if share < 0 else ''}{times} × net"
     text = f"{size:.0f}" if size >= 0.95 else f"{size:.1f}" if size >= 0.05 else "0"
     sign = "−" if share < 0 and text != "0" else ""
     return f"{sign}{text} %"
+
+
+def part_of(share: float, about: str) -> str:
+    """A share before the sums it is a part of: "62 % of net = …", "109 × net, net = …"."""
+    told = percent(share)
+    return f"{told} of {about}" if told.endswith("%") else f"{told}, {about}"
 
 
 def sums(found: Flow) -> str:
@@ -197,4 +211,6 @@ def caption(parts: Shares, root: str, source: str) -> str:
     best = parts.largest
     largest = "" if best is None else f"; the largest single one carries {percent(best)}"
     reading = "numbers and line widths: share of the gradient that passes there"
+    if best is not None and abs(best) > 1.0:
+        reading += "; shares above 100 % cancel one another"
     return f"{root} → {source}: {ways}, {sums(found)}{largest} · {reading}"

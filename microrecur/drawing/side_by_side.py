@@ -188,7 +188,7 @@ def _lstm() -> _Parts:
         ("i", "write"): straight("optional"),
         ("g", "write"): straight("optional"),
         ("write", "c"): straight("optional"),
-        ("c", "h"): Route(label="optional", home=_under_conveyor),
+        ("c", "h"): Route(label="optional", home=_beside_output),
         ("o", "h"): Route(lambda s, t: ((t[0] - 16.0, s[1]),), label="none"),
     }
     for gate in "figo":
@@ -238,8 +238,9 @@ def _rnn() -> _Parts:
     return places, routes, frozenset()
 
 
-def _under_conveyor(s: Point, t: Point, size: Point) -> Point:
-    return s[0] - (_BEYOND - _WIDTH) - 6.0 - size[0] / 2, _CONVEYOR - 10.0 - size[1] / 2
+def _beside_output(s: Point, t: Point, size: Point) -> Point:
+    """Left of c → h, between conveyor and output gate."""
+    return s[0] - (_BEYOND - _WIDTH) - 4.0 - size[0] / 2, 0.43 * _GATE
 
 
 # ---------------------------------------------------------------- ghosts

@@ -12,8 +12,8 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from microrecur.drawing import export, labels, page, stepper_steps
-from microrecur.drawing.dot import NODE_LIMIT, printable
 from microrecur.drawing.chosen import chosen_path
+from microrecur.drawing.dot import NODE_LIMIT, printable
 from microrecur.drawing.draw import check_options, picture, view_of
 from microrecur.drawing.drawing import LIMIT, TIMEOUT, Drawing
 from microrecur.drawing.steady import without_collecting
@@ -188,11 +188,7 @@ class Stepper:
             bundle["text/html"] = self._repr_html_()
         except Exception as error:  # a notebook swallows what a repr raises, and shows nothing
             bundle["text/plain"] += f"\n[no stepper: {' '.join(str(error).split())}]"
-        return {
-            kind: content
-            for kind, content in bundle.items()
-            if (not include or kind in include) and kind not in (exclude or ())
-        }
+        return page.wanted(bundle, include, exclude)
 
 
 def _plain(step: Step, scale: tuple[int, int]) -> dict[str, Any]:
@@ -275,9 +271,7 @@ def step(
     chosen = None if routes else chosen_path(view, path if path is not None else source)
     if chosen is None and not routes:
         chosen = _to_earliest_state(view, root)
-    drawing = picture(
-        view, caption, path=chosen, steps=steps, fold=fold, title=title, theme=theme
-    )
+    drawing = picture(view, caption, path=chosen, steps=steps, fold=fold, title=title, theme=theme)
     drawing.limit, drawing.engine, drawing.timeout = limit, engine, timeout
     symbolic = view.steps[-1] if len(view.steps) == 1 else None
     stage = Stage(view, Words(view, labels.Names(symbolic), root), drawing.parts)

@@ -134,7 +134,7 @@ def test_tensors_show_shape_norm_and_typical_slope() -> None:
     assert text["t1.z_f", "t1.f"].endswith("≤ ¼")
     assert text["t0.h", "t1.z_f"].startswith("‖Uᶠ‖ = ")
     box = next(node for node in drawn.nodes if node.key == "t1.c#box")
-    assert box.lines[0] == "cₜ 4×8"
+    assert box.lines[0] == "cₜ (4, 8)"
     assert box.lines[1].startswith("‖·‖ = ")
 
 
