@@ -92,12 +92,13 @@ def check_source(
     *,
     seconds: float = SECONDS,
     wall: float = WALL,
+    beside: Known | None = None,
 ) -> Verdict:
     """`check`, of a text that is not to be read from a file."""
     begun = time.perf_counter()
     with Process(wall) as process:
         run = process.run(exercise, source, file, exercise.cases(seed), seed, seconds=seconds)
-    verdict = diagnose(exercise, run, seed, source)
+    verdict = diagnose(exercise, run, seed, source, beside)
     taken = {"printed": run.printed, "seconds": round(time.perf_counter() - begun, 3)}
     return Verdict.of(verdict.as_dict() | taken)
 
