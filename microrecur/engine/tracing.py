@@ -153,13 +153,13 @@ def _refuse(trace: Trace, x: Tensor, asked: str) -> NoReturn:
     )
 
 
-def forbid(asked: str, instead: str) -> None:
-    """Refuse what has an effect that only the recording of a function would have."""
+def forbid(x: Tensor, asked: str, instead: str) -> None:
+    """Refuse an effect on x that only the recording of a function would have."""
     trace = _tracing.get()
-    if trace is not None:
+    if trace is not None and not trace.is_fixed(x):
         raise CompileError(
-            f"{asked} in {trace.function}, which is being compiled: it would happen once, while "
-            f"the function is recorded, and at no later call; {instead}"
+            f"{x._label()}{asked} in {trace.function}, which is being compiled: it would happen "
+            f"once, while the function is recorded, and at no later call; {instead}"
         )
 
 
