@@ -40,7 +40,7 @@ class ValueAndGrad:
             if trace is None:
                 gradients: list[Any] = vjp(y, wanted)
                 return y.detach(), ordered(gradients)
-            gradients = grad(y, wanted)
+            gradients = grad(y, wanted, by_result=True)
             trace.as_arrays.update(gradients)
             return y, ordered(gradients)
 

@@ -39,7 +39,7 @@ class CompiledStep:
             value = loss_of(*batch)
             reached = _reached_by_gradient(value)
             places = [k for k, p in enumerate(self._parameters) if p in reached]
-            gradients = grad(value, [self._parameters[k] for k in places])
+            gradients = grad(value, [self._parameters[k] for k in places], by_result=True)
             trace = tracing()
             assert trace is not None  # it is only ever compiled
             trace.as_arrays.update(gradients)
