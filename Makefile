@@ -34,9 +34,8 @@ golden: $(VENV)/.test ## write anew the DOT texts that pictures are compared wit
 gallery: $(VENV)/.base ## draw docs/gallery.md and its pictures anew
 	@$(BIN)/python docs/gallery.py
 
-lessons: $(VENV)/.lessons ## open the lessons in JupyterLab
-	@ls lessons/*.ipynb >/dev/null 2>&1 || { echo "make lessons: lessons/ holds no notebook yet" >&2; exit 1; }
-	@$(BIN)/jupyter lab lessons
+lessons: $(VENV)/.lessons ## open the course in JupyterLab, in a workspace (make lessons DIR=my-course)
+	@$(BIN)/microrecur lab $(DIR)
 
 bench: $(VENV)/.bench ## time microrecur beside its peers (minutes; some: make bench ARGS="--only W3")
 	@$(BIN)/python benchmarks/peers.py $(ARGS)
