@@ -17,11 +17,11 @@ from microrecur.drawing.placing import Request
 from microrecur.drawing.scene import Point, SceneEdge, SceneNode, Text
 from microrecur.drawing.shares import percent
 from microrecur.drawing.sheet import BOX, TAIL_GAP, Line, Sheet
-from microrecur.drawing.style import SMALL_TEXT
 from microrecur.drawing.track import line_width, share_width
 from microrecur.drawing.trunks import add_trunks
 
 if TYPE_CHECKING:
+    from microrecur.drawing.wish import Mark
     from microrecur.graphs.graph import Edge
 
 MARKS = ("missing", "extra")  # kinds of edges that only one of two graphs has
@@ -43,8 +43,8 @@ def add_lines(sheet: Sheet) -> None:
     for key in [key for key in sheet.nodes if key.endswith(BOX)]:
         _add_box_line(sheet, key)
     for ends, mark in sheet.marks.items():
-        if mark == "extra" and all(id in sheet.nodes for id in ends):
-            _add_extra(sheet, *ends)
+        if mark.absent and all(id in sheet.nodes for id in ends):
+            _add_extra(sheet, *ends, mark)
     add_trunks(sheet)
     # Of lines that share a bus the longer lies below, so that each leg keeps its colour to its dot.
     sheet.lines.sort(key=lambda line: (line.rank, -_span(line.edge.points or ())))
@@ -130,7 +130,7 @@ def _add_box_line(sheet: Sheet, key: str) -> None:
     part = sheet.cell.parts[id][1]
     route = sheet.plan.routes[part, part]
     source, target = sheet.nodes[id], sheet.nodes[key]
-    points = _course(source, target, route, on_path=False)
+    points = course(source, target, route, on_path=False)
     thick = (part, part) in sheet.plan.conveyor
     on_path = sheet.track is not None and sheet.track.leaves_box(id, sheet.cell, sheet.plan)
     width = _off_path_width(sheet, thick)
@@ -149,27 +149,25 @@ def _add_box_line(sheet: Sheet, key: str) -> None:
     sheet.lines.append(Line(edge, request if wanted else None, 3 if on_path else 2))
 
 
-def _add_extra(sheet: Sheet, source: str, target: str) -> None:
+def _add_extra(sheet: Sheet, source: str, target: str, mark: Mark) -> None:
     """An arrow of another graph, straight between the shapes of this one."""
     start, end = sheet.box(source), sheet.nodes[target]
-    points = _course(start, end, Route(), on_path=False)
+    points = course(start, end, Route(), on_path=False)
     edge = SceneEdge(start.key, end.key, "extra", points=points, width=_MARKED, id=(source, target))
-    word = Text("extra", "extra", SMALL_TEXT)
-    sheet.lines.append(Line(edge, Request(((word,),), tuple(pairwise(points))), 3))
+    sheet.lines.append(Line(edge, Request((mark.told,), tuple(pairwise(points))), 3))
 
 
-def _singled_out(line: Line, mark: str) -> Line:
+def _singled_out(line: Line, mark: Mark) -> Line:
     """A line in the colour of its mark, which also stands in words beside it."""
-    word = (Text(mark, mark, SMALL_TEXT),)
-    options: tuple[tuple[Text, ...], ...] = (word,)
+    options: tuple[tuple[Text, ...], ...] = (mark.told,)
     segments = tuple(pairwise(line.edge.points or ()))
     home = None
     if line.request is not None:
         segments, home = line.request.segments, line.request.home
-        told = line.request.wrappings
-        coloured = [tuple(replace(text, kind=mark) for text in lines) for lines in told]
-        options = (*((*word, *lines) for lines in coloured), word)
-    edge = replace(line.edge, kind=mark, width=_MARKED)
+        own = () if mark.alone else line.request.wrappings
+        coloured = [tuple(replace(text, kind=mark.kind) for text in lines) for lines in own]
+        options = (*((*mark.told, *lines) for lines in coloured), mark.told)
+    edge = replace(line.edge, kind=mark.kind, width=_MARKED)
     return Line(edge, Request(options, segments, home=home), 3)
 
 
@@ -194,7 +192,7 @@ def _draw(
     into_loss: bool = False,
 ) -> None:
     on_path = sheet.track is not None and sheet.track.holds(edge)
-    points = _course(source, target, route, on_path)
+    points = course(source, target, route, on_path)
     from_input = sheet.cell.parts.get(edge.source, (0, ""))[1] == "x"
     thick = (
         not into_loss
@@ -225,7 +223,7 @@ def _draw(
         request = replace(request, home=_home(route.home, points[0], target))
     line = Line(scene_edge, request, rank)
     mark = sheet.marks.get((edge.source, edge.target))
-    sheet.lines.append(_singled_out(line, mark) if mark else line)
+    sheet.lines.append(_singled_out(line, mark) if mark and not mark.absent else line)
 
 
 def _home(home: Home, start: Point, target: SceneNode) -> Callable[[Point], Point]:
@@ -240,7 +238,7 @@ def _off_path_width(sheet: Sheet, thick: bool) -> float:
     return _CONVEYOR if thick else _THIN
 
 
-def _course(source: SceneNode, target: SceneNode, route: Route, on_path: bool) -> tuple[Point, ...]:
+def course(source: SceneNode, target: SceneNode, route: Route, on_path: bool) -> tuple[Point, ...]:
     """The polyline of an arrow, from outline to outline."""
     assert source.center is not None and target.center is not None
     corners = route.corners(source.center, target.center)

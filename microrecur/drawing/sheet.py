@@ -16,6 +16,7 @@ from microrecur.drawing.shares import Shares
 from microrecur.drawing.track import Track
 
 if TYPE_CHECKING:
+    from microrecur.drawing.wish import Mark
     from microrecur.graphs.graph import Graph
 
 __all__ = ["BOX", "FOLD", "TAIL_GAP", "Line", "Sheet"]
@@ -44,7 +45,7 @@ class Sheet:
     names: labels.Names
     track: Track | None
     shares: Shares | None = None
-    marks: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    marks: Mapping[tuple[str, str], Mark] = field(default_factory=dict)
     nodes: dict[str, SceneNode] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)

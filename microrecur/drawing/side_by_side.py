@@ -22,11 +22,12 @@ from microrecur.drawing.blueprint import (
 )
 from microrecur.drawing.draw import one_step
 from microrecur.drawing.drawing import LIMIT, Drawing
-from microrecur.drawing.pinned import draw_on
+from microrecur.drawing.lines import course
+from microrecur.drawing.pinned import draw_on, labelled
 from microrecur.drawing.roles import Cell as Known
 from microrecur.drawing.roles import read_cell
 from microrecur.drawing.scene import Caption, Panel, Point, Scene, SceneEdge, SceneNode, Text
-from microrecur.drawing.sheet import Sheet
+from microrecur.drawing.sheet import Line, Sheet
 from microrecur.drawing.style import SMALL_TEXT
 from microrecur.drawing.text_size import text_width
 from microrecur.drawing.text_view import text_view
@@ -38,8 +39,9 @@ from microrecur.nn.cells import Cell
 _AT = {"keep": 40.0, "write": 100.0, "reset": 160.0, "new": 220.0, "out": 280.0}
 _WIDTH, _BEYOND = 312.0, 337.0
 _CONVEYOR, _WRITE, _GATE, _AFFINE = 0.0, -60.0, -142.0, -214.0  # rows
-_INPUT_BUS, _HIDDEN, _INPUT = -200.0, -306.0, -362.0
-_LOW_BUS = -262.0  # of x, where a pre-activation stands below its gate
+# Above the bus of x stand the labels of its legs, below it those of h.
+_INPUT_BUS, _HIDDEN, _INPUT = -266.0, -352.0, -408.0
+_PEEP_RAIL = -92.0  # on which cₜ₋₁ runs to the peepholes
 _STACKED, _X = (50.0, 60.0), (84.0, 26.0)
 _APART = 18.0  # between two cells
 _TITLES = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
@@ -56,7 +58,7 @@ def draw_side_by_side(
     Parameters
     ----------
     *cells : Cell, Graph or list of states
-        RNN, LSTM (without peepholes) and GRU, in any order; a cell runs on seeded numbers.
+        RNN, LSTM and GRU, in any order; a cell runs on seeded numbers.
     title, theme, limit
         As for `draw`.
 
@@ -81,11 +83,12 @@ def draw_side_by_side(
     read = [_read(y) for y in cells]
     named = " beside ".join(_TITLES[known.kind] for _, known in read)
     whole = Scene(title or f"{named}: one step", "", theme=theme)
-    kinds = {known.kind for _, known in read}
+    kinds = {known.kind for _, known in read} | {known.variant for _, known in read}
     left, sheets = 0.0, []
     for number, (view, known) in enumerate(read):
-        scene, sheet = draw_on(view, known, Wish(theme=theme), _plan(known))
+        scene, sheet = draw_on(view, known, Wish(theme=theme), _plan(known, kinds))
         _ghosts(scene, sheet, kinds)
+        scene.edges = labelled(sheet)  # anew: no label on a ghost
         scene.panels = [_renamed(scene.panels[0], _title(known))]
         (low, _), (high, _) = extent(scene)
         _add(whole, scene, left - low, f"{number}:")
@@ -111,12 +114,20 @@ def _read(y: Any) -> tuple[Graph, Known]:
         y = one_step(y)[0]
     view = (y if isinstance(y, Graph) else graph(y)).at("gate")
     known = read_cell(view)
-    if known is None or len(known.steps) != 1 or known.variant == "peephole" or known.has_loss:
+    if known is None or known.kind not in _TITLES or len(known.steps) != 1 or known.has_loss:
         raise ValueError(
-            "draw_side_by_side() draws one step of an RNN, an LSTM without peepholes or a GRU; "
-            f"this is {view!r}"
+            "draw_side_by_side() draws one step of an RNN, an LSTM or a GRU, without a loss; "
+            f"this is {_described(view, known)}: give a cell, or what unroll(cell, [x]) returned"
         )
     return view, known
+
+
+def _described(view: Graph, known: Known | None) -> str:
+    """What was given in place of one step of a known cell."""
+    steps = len(view.steps)
+    if known is not None and known.kind in _TITLES:
+        return f"{steps} steps of an {_TITLES[known.kind]}" if steps > 1 else "a step with its loss"
+    return f"a graph of {len(view.nodes)} nodes that is none of the three"
 
 
 def _renamed(panel: Panel, label: str) -> Panel:
@@ -131,8 +142,12 @@ def _title(known: Known) -> str:
 # ---------------------------------------------------------------- the three blueprints
 
 
-def _plan(known: Known) -> Blueprint:
+def _plan(known: Known, kinds: set[str]) -> Blueprint:
     places, routes, conveyor = {"rnn": _rnn, "lstm": _lstm, "gru": _gru}[known.kind]()
+    if known.variant == "reset before":
+        routes["r", "n"] = _onto_leg("n")
+    if known.kind == "lstm" and "peephole" in kinds:  # room for the line from c to o
+        routes["c", "h"] = replace(routes["c", "h"], home=_beside_peephole)
     places["x"] = Place(50.0, _INPUT, _X, "input")
     on_top = known.kind == "gru"
     states = {"h": Place(_BEYOND, _CONVEYOR if on_top else _HIDDEN, STATE, "state")}
@@ -167,7 +182,7 @@ def _gate(column: str) -> Place:
 
 def _bus(gate: str, routes: dict[tuple[str, str], Route]) -> None:
     routes["h-", gate] = rail(_HIDDEN, -9.0, "optional")
-    routes["x", gate] = rail(_INPUT_BUS, 9.0, "none", lane=-33.0)
+    routes["x", gate] = rail(_INPUT_BUS, 9.0, "optional", lane=-33.0)
 
 
 def _lstm() -> _Parts:
@@ -190,6 +205,11 @@ def _lstm() -> _Parts:
         ("write", "c"): straight("optional"),
         ("c", "h"): Route(label="optional", home=_beside_output),
         ("o", "h"): Route(lambda s, t: ((t[0] - 16.0, s[1]),), label="none"),
+        ("c-", "f"): rail(_PEEP_RAIL, -18.0, "optional"),
+        ("c-", "i"): rail(_PEEP_RAIL, -18.0, "optional"),
+        ("c", "o"): Route(
+            lambda s, t: ((t[0] + 18.0, s[1]),), tap=True, from_op=True, label="optional"
+        ),
     }
     for gate in "figo":
         _bus(gate, routes)
@@ -216,7 +236,7 @@ def _gru() -> _Parts:
         ),
         ("n", "new"): straight("optional"),
         ("new", "h"): straight("optional"),
-        ("r", "n"): straight("none"),
+        ("r", "n"): Route(label="optional", home=_above_reset),
     }
     for gate in "zrn":
         _bus(gate, routes)
@@ -231,11 +251,28 @@ def _rnn() -> _Parts:
     }
     routes = {
         ("h-", "z"): leg(-16.0, "optional"),
-        ("x", "z"): rail(_LOW_BUS, 16.0, "none", lane=-33.0),
+        ("x", "z"): rail(_INPUT_BUS, 16.0, "optional", lane=-33.0),
         ("z", "h"): straight("optional"),
         ("h", "h"): Route(lambda s, t: ((s[0], up), (t[0], up)), label="none"),
     }
     return places, routes, frozenset()
+
+
+def _beside_peephole(s: Point, t: Point, size: Point) -> Point:
+    """The same, left of the line that runs from c to o."""
+    x, y = _beside_output(s, t, size)
+    return x - 18.0, y
+
+
+def _above_reset(s: Point, t: Point, size: Point) -> Point:
+    """Above the short line from r to n."""
+    return (s[0] + t[0]) / 2 - 26.0, _GATE + 34.0 + size[1] / 2
+
+
+def _onto_leg(gate: str) -> Route:
+    """From r onto the leg on which h rises to a gate: r scales h before its weight does."""
+    row = _GATE - _STACKED[1] / 2 - 20.0
+    return Route(lambda s, t: ((s[0], row), (t[0] - 9.0, row)), label="optional", home=_above_reset)
 
 
 def _beside_output(s: Point, t: Point, size: Point) -> Point:
@@ -276,12 +313,19 @@ def _ghosts(scene: Scene, sheet: Sheet, kinds: set[str]) -> None:
         shape, size = ("circle", CIRCLE) if ghost.circle else ("ellipse", (56.0, 60.0))
         center = (left + _AT[ghost.column], ghost.row)
         key = f"ghost{number}"
-        scene.nodes.append(SceneNode(key, "", ghost.lines, "ghost", shape, center, size))
+        _put(scene, sheet, SceneNode(key, "", ghost.lines, "ghost", shape, center, size))
     if kind == "rnn" and kinds & {"lstm", "gru"}:
-        _ghost_conveyor(scene, left)
+        _ghost_conveyor(scene, sheet, left)
+    if kind == "lstm" and "peephole" in kinds and sheet.cell.variant != "peephole":
+        _ghost_peepholes(sheet)
 
 
-def _ghost_conveyor(scene: Scene, left: float) -> None:
+def _put(scene: Scene, sheet: Sheet, ghost: SceneNode) -> None:
+    sheet.nodes[ghost.key] = ghost
+    scene.nodes.append(ghost)
+
+
+def _ghost_conveyor(scene: Scene, sheet: Sheet, left: float) -> None:
     """The straight line along the top that a plain RNN has not."""
     ends = [left - (_BEYOND - _WIDTH), left + _AT["keep"], left + _AT["new"], left + _BEYOND]
     at = {node.center: node.key for node in scene.nodes}
@@ -289,13 +333,26 @@ def _ghost_conveyor(scene: Scene, left: float) -> None:
     for k in (0, 3):
         keys[k] = f"ghost state {k}"
         center = (ends[k], _CONVEYOR)
-        scene.nodes.append(
-            SceneNode(keys[k], "", ("memory",), "ghost", "box", center, (62.0, 34.0))
-        )
+        memory = SceneNode(keys[k], "", ("memory",), "ghost", "box", center, (62.0, 34.0))
+        _put(scene, sheet, memory)
     halves = {key: n.size[0] / 2 for n in scene.nodes for key in (n.key,)}
     for (start, x), (end, x2) in pairwise(zip(keys, ends, strict=True)):
         points = ((x + halves[start], _CONVEYOR), (x2 - halves[end], _CONVEYOR))
-        scene.edges.append(SceneEdge(start, end, "ghost", points=points, width=2.4))
+        sheet.lines.append(Line(SceneEdge(start, end, "ghost", points=points, width=2.4)))
+
+
+def _ghost_peepholes(sheet: Sheet) -> None:
+    """The lines from the cell state to the gates that a plain LSTM has not."""
+    step = sheet.cell.steps[-1]
+    at = {(t, part): id for id, (t, part) in sheet.cell.parts.items()}
+    for source, gate in (("c-", "f"), ("c-", "i"), ("c", "o")):
+        route = sheet.plan.routes[source, gate]
+        before = sheet.box(at[step - 1, "c"])
+        start = before if source == "c-" else sheet.nodes[at[step, "c"]]
+        end = sheet.nodes[at[step, gate]]
+        points = course(start, end, route, on_path=False)
+        edge = SceneEdge(start.key, end.key, "ghost", points=points, width=1.4)
+        sheet.lines.append(Line(edge, None, -1))
 
 
 # ---------------------------------------------------------------- one scene out of several

@@ -80,6 +80,8 @@ LEGEND = {
     "product": "⊙ : factor = other input",
     "weight": "W·, U· : no bound",
     "plus": "+ : factor 1",
+    "missing": "missing: in the first alone",
+    "extra": "extra: in the second alone",
 }
 
 # What does not depend on the theme: shape, rounding, dashes.

@@ -7,10 +7,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from microrecur.drawing.labels import Names
+from microrecur.drawing.scene import Text
 
 if TYPE_CHECKING:
     from microrecur.drawing.shares import Shares
     from microrecur.flows.paths import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How an edge is singled out: the kind it is drawn as, and what stands first beside it.
+
+    An edge that only another graph has is `absent` from the one drawn.
+    """
+
+    kind: str
+    told: tuple[Text, ...]
+    absent: bool = False
+    alone: bool = False  # what it tells replaces the edge's own label
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +44,7 @@ class Wish:
     steps, fold
         Which steps are drawn (`columns.shown_steps`).
     marks
-        Edges to single out, (source, target) → "missing" or "extra"; extra ones are drawn too.
+        Edges to single out, by (source, target).
     names
         What is told in nodes and beside lines.
     theme, rankdir
@@ -44,7 +58,7 @@ class Wish:
     about: str = ""
     steps: str | int | slice = "auto"
     fold: bool = True
-    marks: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    marks: Mapping[tuple[str, str], Mark] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
     theme: str = "light"
     rankdir: str = "LR"

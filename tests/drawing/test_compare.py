@@ -77,13 +77,33 @@ def test_a_lost_node_is_marked() -> None:
     kinds = {node.id: node.kind for node in drawing.scene.nodes}
     assert kinds["s"] == "missing"
     assert marked(drawing, "missing") == {("a", "s"), ("s", "y")}
-    assert marked(drawing, "extra") == {("a", "y")}
+    assert marked(drawing, "extra") == {("a", "y"), ("b", "y")}
+    assert "changed: b → y  × s = 0.46 in the first, × a = 0.50 in the second" in str(drawing)
 
 
 def test_an_edge_there_twice_and_once_is_missing_once() -> None:
     a = mr.tensor(0.5, name="a")
     drawing = mr.draw_difference((a * a).named("y"), mr.tanh(a).named("y"))
-    assert str(drawing).startswith("1 missing edge\n")
+    assert str(drawing).startswith("1 missing edge, 1 edge with another factor\n")
+
+
+def test_a_reset_that_moved_is_seen_at_every_level() -> None:
+    pair = [states(mr.GRUCell(1, 1, seed=1, reset_after=way)) for way in (True, False)]
+    fine = mr.draw_difference(*pair)
+    assert ("t1.candidate.mul1", "t1.a_n") in marked(fine, "extra")
+    assert "changed: ⊙ → aⁿ₁  × 1 in the first, × Uⁿ = " in str(fine)
+    coarse = mr.draw_difference(*pair, level="gate")
+    assert marked(coarse, "extra") == {("t0.h", "t1.n"), ("t1.r", "t1.n")}
+    same = mr.draw_difference(pair[0], pair[0])
+    assert str(same) == "the two graphs have the same nodes and edges"
+
+
+def test_an_extra_edge_tells_its_factor_and_the_legend_its_colour() -> None:
+    drawing = mr.draw_difference(states(lstm()), states(lstm(peephole=True)))
+    told = {edge.labels[1].text for edge in drawing.scene.edges if edge.kind == "extra"}
+    assert {text.split(" = ")[0] for text in told} == {"× pᶠ", "× pⁱ", "× pᵒ"}
+    assert "extra" in {bar.kind for bar in drawing.scene.bars}
+    assert any(c.text.text.startswith("extra: ") for c in drawing.scene.captions)
 
 
 def test_a_backward_pass_that_lacks_a_path() -> None:
@@ -147,19 +167,53 @@ def test_reset_before_is_called_so() -> None:
     assert scene.panels[0].label == "GRU (reset before)"
 
 
-@pytest.mark.parametrize("cells", [[], [lstm(peephole=True)]])
-def test_other_cells_are_refused(cells: list[Any]) -> None:
-    with pytest.raises(ValueError, match="draw_side_by_side"):
-        mr.draw_side_by_side(*cells)
-    with pytest.raises(ValueError, match="one step"):
+def test_what_a_plain_lstm_lacks_beside_a_peephole_one_is_ghosted() -> None:
+    pair = mr.LSTMCell(1, 1, seed=0), mr.LSTMCell(1, 1, seed=0, peephole=True)
+    drawing = mr.draw_side_by_side(*pair, mr.GRUCell(1, 1, seed=0, reset_after=False))
+    ghosts = [edge.source[0] for edge in drawing.scene.edges if edge.kind == "ghost"]
+    assert ghosts == ["0", "0", "0"]
+    assert [panel.label for panel in drawing.scene.panels][1] == "LSTM (peephole)"
+    assert smallest_text_px(drawing.svg(), 1100) >= 9.0
+    assert overflows(drawing.scene) == []
+    told = [t.text for e in drawing.scene.edges for t in e.labels]
+    assert any(text.startswith("pᵒ") for text in told)
+    assert any(text.startswith("Wⁱ") for text in told)
+
+
+def test_the_two_resets_of_a_gru_look_different() -> None:
+    after, before = (
+        mr.draw_side_by_side(mr.GRUCell(1, 1, seed=0, reset_after=way)).scene
+        for way in (True, False)
+    )
+    corners = [
+        next(len(e.points or ()) for e in scene.edges if e.id == ("0:t1.r", "0:t1.n"))
+        for scene in (after, before)
+    ]
+    assert corners == [2, 4]  # straight into n; onto the leg of h, before its weight
+
+
+def test_other_cells_are_refused() -> None:
+    with pytest.raises(ValueError, match="give one cell or more"):
+        mr.draw_side_by_side()
+    with pytest.raises(ValueError, match="none of the three"):
+        mr.draw_side_by_side(mr.tanh(mr.tensor(0.5)))
+    with pytest.raises(ValueError, match="this is 2 steps of an LSTM"):
         mr.draw_side_by_side(states(lstm(), 2))
 
 
 # ---------------------------------------------------------------- a gradient's own graph
 
 
+class Unnamed(mr.RNNCell):
+    """A cell whose gate has no name: no grid fits it."""
+
+    def step(self, x: mr.Tensor, h: mr.Tensor) -> mr.Tensor:  # type: ignore[override]
+        return (mr.tanh(x + 0.5 * h) * mr.sigmoid(h)).named("h")
+
+
 def test_a_gradient_is_filed_beside_its_forward_steps() -> None:
-    loss, h0 = _loss(detached=False)
+    h0 = mr.tensor(0.3, requires_grad=True)
+    loss = (mr.unroll(Unnamed(1, 1, seed=2), [0.9, -0.4], h0)[-1] ** 2).named("L")
     drawing = mr.draw(mr.grad(loss, [h0])[0])
     groups = {node.group for node in drawing.scene.nodes}
     assert {"t = 1", "t = 2", "∂ · t = 1", "∂ · t = 2"} <= groups
