@@ -8,6 +8,7 @@ from microrecur.drawing import below
 from microrecur.drawing.anatomy import read_own
 from microrecur.drawing.automatic import draw_any
 from microrecur.drawing.automatic import note as note_below
+from microrecur.drawing.backward import NOTE, differentiated, draw_backward
 from microrecur.drawing.grid import draw_grid
 from microrecur.drawing.grid_cells import Grid, read_grid
 from microrecur.drawing.pinned import draw_known
@@ -40,9 +41,13 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
         at level "step"; without places for anything else.
     """
     wish = wish or Wish()
-    for cell in (read_cell(graph), read_own(graph)):
-        if cell is not None and _routable(graph, cell):
-            return _known(graph, cell, wish)
+    cell = known_cell(graph)
+    if cell is not None:
+        return _known(graph, cell, wish)
+    forward = differentiated(graph) if wish.path is None and wish.shares is None else None
+    cell = known_cell(forward) if forward is not None else None
+    if forward is not None and cell is not None:
+        return _backward(graph, forward, cell, wish)
     grid = read_grid(graph, wish)
     scene = draw_any(graph, wish) if grid is None else draw_grid(graph, grid, wish)
     _tell(scene, graph, wish, _title(graph, None) if grid is None else _grid_title(grid))
@@ -55,6 +60,24 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
     (left, low), (right, _) = below.extent(scene)
     caption = " · ".join(filter(None, (wish.caption, about)))
     below.add_legend(scene, symbols, left, right, low - 26.0, caption)
+    if wish.title:
+        _add_title(scene, wish.title)
+    return scene
+
+
+def known_cell(graph: Graph) -> Cell | None:
+    """A textbook cell or one built from named gates, if its grid has a way for every line."""
+    for cell in (read_cell(graph), read_own(graph)):
+        if cell is not None and _routable(graph, cell):
+            return cell
+    return None
+
+
+def _backward(graph: Graph, forward: Graph, cell: Cell, wish: Wish) -> Scene:
+    """A gradient's graph below the cell it was taken of."""
+    scene, sheet = draw_backward(graph, forward, cell, wish)
+    _tell(scene, graph, wish, f"backward graph below its {_title(forward, cell)}")
+    below.add_below(scene, sheet, " · ".join(filter(None, (wish.caption, NOTE))))
     if wish.title:
         _add_title(scene, wish.title)
     return scene

@@ -51,8 +51,8 @@ def draw_on(graph: Graph, cell: Cell, wish: Wish, plan: Blueprint) -> tuple[Scen
     _add_panels(sheet)
     add_lines(sheet)
     scene = Scene("", "", theme=wish.theme, panels=sheet.panels, nodes=list(sheet.nodes.values()))
-    scene.edges = _labelled(sheet)
-    scene.nodes += _dots(sheet)
+    scene.edges = labelled(sheet)
+    scene.nodes += dots(sheet)
     return scene, sheet
 
 
@@ -146,7 +146,8 @@ def _add_panels(sheet: Sheet) -> None:
 # ---------------------------------------------------------------- labels and dots
 
 
-def _labelled(sheet: Sheet) -> list[SceneEdge]:
+def labelled(sheet: Sheet) -> list[SceneEdge]:
+    """The arrows of a sheet, each with its label in a free place."""
     edges_of = [
         n.center[0] + s * n.size[0] / 2 for n in sheet.nodes.values() if n.center for s in (-1, 1)
     ]
@@ -187,9 +188,9 @@ def _by_importance(lines: list[Line]) -> list[int]:
     return sorted(range(len(lines)), key=key)
 
 
-def _dots(sheet: Sheet) -> list[SceneNode]:
+def dots(sheet: Sheet) -> list[SceneNode]:
     """A dot where a line leaves another line of the same source."""
-    dots: dict[Point, SceneNode] = {}
+    found: dict[Point, SceneNode] = {}
     by_source: dict[str, list[SceneEdge]] = {}
     for line in sheet.lines:
         source = line.edge.id[0] if line.edge.id else line.edge.source
@@ -200,12 +201,12 @@ def _dots(sheet: Sheet) -> list[SceneNode]:
             kind = (trunk or edge).kind
             for corner in (edge.points or ())[:-1]:
                 if any(_passes(other, corner) for other in edges):
-                    number = len(dots)
-                    dots.setdefault(
+                    number = len(found)
+                    found.setdefault(
                         corner,
                         SceneNode(f"dot{number}", "", (), kind, "point", corner, (5.4, 5.4)),
                     )
-    return list(dots.values())
+    return list(found.values())
 
 
 def _passes(edge: SceneEdge, point: Point) -> bool:

@@ -18,7 +18,7 @@ Segment = tuple[Point, Point]
 
 _AIR = 4.0  # between a line and a shape it passes
 _BESIDE = 7.0  # lines of two sources that run closer than this are read as one
-_THROUGH, _ALONG, _CROSSING, _CORNER, _SLANT, _OFF = 1000.0, 300.0, 8.0, 5.0, 4.0, 0.08
+_THROUGH, _ALONG, _CROSSING, _CORNER, _OFF = 1000.0, 300.0, 8.0, 5.0, 0.08
 _LENGTH = 0.02  # per point
 
 
@@ -30,6 +30,7 @@ class Router:
     lines: list[tuple[str, Segment]] = field(default_factory=list)
     rows: Sequence[float] = ()
     columns: Sequence[float] = ()
+    slant: float = 4.0  # how little a slanted line is liked
 
     def keep(self, source: str, points: Sequence[Point]) -> None:
         """Remember a line, so that later ones keep clear of it."""
@@ -80,7 +81,10 @@ class Router:
             slant = not corners and min(abs(sx - tx), abs(sy - ty)) > 1.0
             off = sum(abs(x - sx) for x, _ in corners[:1] if x in out)
             off += sum(abs(x - tx) for x, _ in corners[-1:] if x in into)
-            yield _LENGTH * length + _CORNER * len(corners) + _SLANT * slant + _OFF * off, corners
+            yield (
+                _LENGTH * length + _CORNER * len(corners) + self.slant * slant + _OFF * off,
+                corners,
+            )
 
     def _cost(self, line: str, source: str, target: str, points: tuple[Point, ...]) -> float:
         """What a way runs through, along and across."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +19,31 @@ from microrecur.engine.errors import ShapeError
 from microrecur.engine.tensor import Tensor, ancestry, current_scope, scope_from
 
 Seed = ArrayLike | Tensor | None
+
+# Recorded cotangent -> (y, x) of the ∂y/∂x it holds; forgotten with the cotangent.
+_GRADIENTS: WeakKeyDictionary[Tensor, tuple[Tensor, Tensor]] = WeakKeyDictionary()
+
+
+def gradient_of(t: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return (y, x) when t was recorded as ∂y/∂x by `grad`; None otherwise.
+
+    Where one tensor is the gradient by several (of a sum's terms, say) it is the named one's.
+
+    Examples
+    --------
+    >>> from microrecur.engine.tensor import tensor
+    >>> x = tensor(3.0, name="x")
+    >>> y = x**3
+    >>> [t is found for t, found in zip((y, x), gradient_of(grad(y, x)))]
+    [True, True]
+    """
+    return _GRADIENTS.get(t)
+
+
+def _remember(g: Tensor, y: Tensor, x: Tensor) -> None:
+    known = _GRADIENTS.get(g)
+    if g.op is not None and (known is None or (known[1].name is None and x.name is not None)):
+        _GRADIENTS[g] = y, x
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
@@ -75,6 +101,7 @@ def _sweep(
         if g is None:
             continue
         if recorded:
+            _remember(g, y, node)
             with scope_from(("∂", *node.scope)):
                 _hand_back(node, g, node, node.inputs, wanted, cotangents, None, by_result)
         else:
@@ -230,6 +257,9 @@ def grad(
     wanted = _dependents(nodes, many)
     cotangents = _sweep(nodes, wanted, set(many), y, start, True, by_result)
     found = [cotangents.get(x) for x in many]
+    for x, g in zip(many, found, strict=True):
+        if g is not None:
+            _remember(g, y, x)
     gradients = [
         Tensor(np.zeros(x.shape, x.dtype)) if g is None else g
         for x, g in zip(many, found, strict=True)

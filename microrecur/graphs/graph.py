@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from microrecur.engine.calculus import gradient_of
 from microrecur.engine.errors import UnknownNode
 from microrecur.engine.tensor import Tensor, ancestry, step_of
 from microrecur.graphs import ranges
 from microrecur.graphs.factors import Factor, Reader
-from microrecur.graphs.roles import Roles, place
+from microrecur.graphs.notation import typeset
+from microrecur.graphs.roles import GRADIENT, Roles, place
 
 LEVELS = ("step", "gate", "op", "all")
 
@@ -45,11 +47,12 @@ class Node:
     step: int | None
     gate: str | None
     layer: tuple[str, ...]
+    gradient: str | None = None
 
     @property
     def name(self) -> str | None:
-        """The textbook name, if it was given one."""
-        return self.tensor.name
+        """The textbook name, if it was given one; of a gradient ∂y/∂x what it is."""
+        return self.tensor.name if self.tensor.name is not None else self.gradient
 
     @property
     def op(self) -> str | None:
@@ -298,6 +301,12 @@ class _Records:
         self.by_tensor = {node.tensor: node for node in self.nodes}
 
     def _node(self, tensor: Tensor, id: str) -> Node:
+        differentiated = self.roles.differentiated(tensor)
+        if differentiated is not None and tensor.op is not None:
+            layer, t, inner = place(differentiated[1].scope)
+            name = derivative(*differentiated)
+            gate = inner[-1] if inner else None
+            return Node(id, tensor, self.roles.of(tensor), t, gate, (GRADIENT, *layer), name)
         layer, t, inner = place(tensor.scope)
         return Node(id, tensor, self.roles.of(tensor), t, inner[-1] if inner else None, layer)
 
@@ -395,15 +404,18 @@ def identify(tensors: Sequence[Tensor]) -> dict[Tensor, str]:
 
     A named tensor is found by its step and name, whatever gate it was made in; an unnamed one by
     its whole scope, its op and its place among those: "t3.f", "t3.forget gate.add1". A repeated
-    name gets "#2".
+    name gets "#2". A gradient is found by what it is taken by: "∂.t3.f".
     """
     taken: Counter[str] = Counter()
     ids: dict[Tensor, str] = {}
     for tensor in tensors:
         layer, t, inner = place(tensor.scope)
         head = [*layer, f"t{t}"] if t is not None else list(layer)
-        if tensor.name is not None:
-            stem = ".".join([*head, tensor.name])
+        by = _taken_by(tensor)
+        stem = ".".join([*head, tensor.name or ""])
+        if by is not None and by in ids:
+            stem = f"{GRADIENT}.{ids[by]}"
+        if tensor.name is not None or (by is not None and by in ids):
             taken[stem] += 1
             ids[tensor] = stem if taken[stem] == 1 else f"{stem}#{taken[stem]}"
         else:
@@ -414,10 +426,27 @@ def identify(tensors: Sequence[Tensor]) -> dict[Tensor, str]:
     return ids
 
 
+def _taken_by(tensor: Tensor) -> Tensor | None:
+    """The x of an unnamed record that is a gradient ∂y/∂x."""
+    if tensor.scope[:1] != (GRADIENT,) or tensor.name is not None:
+        return None
+    found = gradient_of(tensor)
+    return found[1] if found is not None else None
+
+
+def derivative(y: Tensor, x: Tensor) -> str:
+    """What a recorded gradient is: "∂L/∂h"; a root without a name is y."""
+    outer = typeset(y.name, step_of(y.scope)) if y.name else "y"
+    return f"∂{outer}/∂{called(x)[0]}" if outer[:1] != GRADIENT else f"∂({outer})/∂{called(x)[0]}"
+
+
 def called(tensor: Tensor) -> tuple[str, int | None]:
     """How a formula calls a tensor, and of which step: "f", "tanh c", "1−z"; else its op."""
     if tensor.name is not None:
         return tensor.name, step_of(tensor.scope)
+    if _taken_by(tensor) is not None:
+        y, x = gradient_of(tensor) or (tensor, tensor)
+        return derivative(y, x), step_of(x.scope)
     if tensor.op is None:
         return (f"{tensor.item():g}" if tensor.size == 1 else "constant"), None
     if len(tensor.inputs) == 1 and tensor.op.kind != "pass":

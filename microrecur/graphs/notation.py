@@ -39,6 +39,9 @@ def typeset(name: str, step: int | str | None = None) -> str:
 
 
 def _with_marks(name: str) -> str:
+    derivative, by, of = name.rpartition("/∂")
+    if by:
+        return f"{derivative}{by}{_with_marks(of)}"
     base, underscore, mark = name.partition("_")
     if not underscore or len(base.split(" ")[-1]) != 1:
         return name

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from microrecur.engine.calculus import gradient_of
 from microrecur.engine.tensor import Tensor, by_step
 from microrecur.graphs.ranges import is_number_of_the_formula
 
 SLOPES = ("gate slope", "squash slope")
+GRADIENT = "∂"  # begins the scope of what a gradient is computed by
 
 
 @lru_cache(maxsize=1 << 15)
@@ -33,6 +35,7 @@ class Roles:
         self._affine = self._find_affine(tensors)
         self._sloped = {x for t in tensors if self._is_slope(t) for x in t.inputs}
         self._interior = self._find_interior(tensors)
+        self._gradients = any(self.differentiated(t) is not None for t in tensors)
 
     def is_parameter(self, tensor: Tensor) -> bool:
         """Whether it is a parameter, or one seen through ops that only pass numbers on."""
@@ -42,6 +45,8 @@ class Roles:
         """Return the role of a record."""
         if tensor in self._parameters:
             return "parameter"
+        if self.differentiated(tensor) is not None:
+            return "gradient"
         if tensor in self._states:
             return "state"
         if tensor.op is None:
@@ -54,9 +59,16 @@ class Roles:
             return "pre-activation"
         return "op"
 
+    def differentiated(self, tensor: Tensor) -> tuple[Tensor, Tensor] | None:
+        """(y, x) of a record that is ∂y/∂x, x being in this graph too."""
+        found = gradient_of(tensor) if tensor.scope[:1] == (GRADIENT,) else None
+        return found if found is not None and found[1] in self._place else None
+
     def shown(self, tensor: Tensor, level: str) -> bool:
         """Whether a level shows this record; what it does not show is folded into the edges."""
         role = self.of(tensor)
+        if role == "gradient" or (self._gradients and tensor.scope[:1] == (GRADIENT,)):
+            return tensor in self._roots or self._shows_gradient(tensor, level)
         if role in ("parameter", "constant"):
             return tensor in self._roots
         if tensor in self._roots or role == "state":
@@ -74,6 +86,11 @@ class Roles:
         if tensor in self._interior:
             return False
         return tensor.name is not None or self._is_junction(tensor)
+
+    def _shows_gradient(self, tensor: Tensor, level: str) -> bool:
+        """A gradient is shown where what it is taken by is; what computes it is folded."""
+        found = self.differentiated(tensor)
+        return found is not None and self.shown(found[1], level)
 
     def _step(self, tensor: Tensor) -> int | None:
         return self._place[tensor][1]
