@@ -7,10 +7,12 @@ hold all steps along a first axis and one call does the work of them all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from microrecur.compiler.program import static_key
 from microrecur.engine import kernels
 
 Array = np.ndarray
@@ -24,7 +26,8 @@ class Call(NamedTuple):
     arrays: tuple[Any, ...]
 
 
-def _fill(value: Any, out: Array) -> None:
+def fill(value: Any, out: Array) -> None:
+    """Write one number everywhere."""
     out[...] = value
 
 
@@ -58,6 +61,17 @@ def view_of(op: Any, static: dict[str, Any], xs: Sequence[Array]) -> Array | Non
     return None
 
 
+def is_view(op: Any, static: dict[str, Any], shapes: Sequence[Any], dtype: Any) -> bool:
+    """Whether the op takes no work wherever its operand lies."""
+    name = op.name
+    if name == "getitem":
+        return kernels.is_basic(static["index"])
+    if name == "reshape":  # axes of length 1 come and go
+        wanted = np.empty(shapes[0], bool).reshape(static["shape"]).shape
+        return [n for n in wanted if n != 1] == [n for n in shapes[0] if n != 1]
+    return name in ("transpose", "broadcast_to") or (name == "cast" and dtype == static["dtype"])
+
+
 VIEWS = {"getitem", "transpose", "broadcast_to", "reshape", "cast"}
 
 
@@ -65,6 +79,11 @@ def _as_view(index: Any) -> Any:
     """The index so that even one entry comes as a view of the array."""
     parts = index if isinstance(index, tuple) else (index,)
     return parts if any(p is ... for p in parts) else (*parts, ...)
+
+
+def part_of(out: Array, index: Any) -> Array:
+    """The part of an array at a basic index, to write to."""
+    return out[_as_view(index)]
 
 
 # -- calls -----------------------------------------------------------------------------------------
@@ -109,17 +128,34 @@ def _minimum(a: Array, b: Array, out: Array) -> None:
 _BY_NAME: dict[Any, Any] = {np.maximum: _maximum, np.minimum: _minimum}
 
 
+_flipped: dict[Any, tuple[Array, Array]] = {}
+
+
+def flip(a: Array, order: tuple[int, ...]) -> Array:
+    """The array with its axes in this order: the same object for the same question."""
+    key = (id(a), order)
+    known = _flipped.get(key)
+    if known is None:
+        if len(_flipped) > 100_000:
+            _flipped.clear()
+        known = _flipped[key] = (a, a[(None,) * (len(order) - a.ndim)].transpose(order))
+    return known[1]
+
+
+def forget_flips() -> None:
+    """Let go of the arrays that were flipped."""
+    _flipped.clear()
+
+
 def as_laid_out(xs: Sequence[Array], out: Array) -> list[Array]:
     """Operands and out, their axes put in the order in which out lies in memory."""
     if out.ndim < 2 or out.flags.c_contiguous:
         return [*xs, out]
     strides = out.strides
-    order = sorted(range(out.ndim), key=lambda a: -abs(strides[a]))
-    if order == list(range(out.ndim)):
+    order = tuple(sorted(range(out.ndim), key=lambda a: -abs(strides[a])))
+    if order == tuple(range(out.ndim)):
         return [*xs, out]
-    return [
-        x if x.ndim == 0 else x[(None,) * (out.ndim - x.ndim)].transpose(order) for x in (*xs, out)
-    ]
+    return [x if x.ndim == 0 else flip(x, order) for x in (*xs, out)]
 
 
 def matmul(a: Array, b: Array, out: Array) -> Call:
@@ -130,39 +166,64 @@ def matmul(a: Array, b: Array, out: Array) -> Call:
         if out.flags.c_contiguous:
             return Call("dot", np.dot, (a, b, out))
         if out.ndim == 2 and out.flags.f_contiguous:
-            return Call("dot", np.dot, (b.T, a.T, out.T))
+            turned = tuple(m if m.ndim == 1 else flip(m, (1, 0)) for m in (b, a, out))
+            return Call("dot", np.dot, turned)
         return Call("matmul", np.matmul, (a, b, out))
     if out.ndim >= 2 and a.ndim >= 2 and b.ndim >= 2:
         if b.ndim == 2 and out.flags.c_contiguous and a.flags.c_contiguous and a.ndim == 3:
             rows = a.shape[0] * a.shape[1]
             return Call("dot", np.dot, (a.reshape(rows, -1), b, out.reshape(rows, -1)))
         if abs(out.strides[-2]) < abs(out.strides[-1]):
-            flipped = tuple(m.swapaxes(-1, -2) for m in (b, a, out))
-            return Call("matmul", np.matmul, flipped)
+            turned = tuple(m.swapaxes(-1, -2) for m in (b, a, out))
+            return Call("matmul", np.matmul, turned)
     return Call("matmul", np.matmul, (a, b, out))
 
 
 def _generic(op: Any, static: dict[str, Any], xs: Sequence[Array], out: Array) -> Call:
-    forward = op.forward
+    return Call(op.name, _into(op, static), (*xs, out))
 
-    def into(*arrays: Array) -> None:
-        np.copyto(arrays[-1], forward(*arrays[:-1], **static), casting="no")
 
-    return Call(op.name, into, (*xs, out))
+_made: dict[Any, Callable[..., Any]] = {}
+
+
+def _into(op: Any, static: dict[str, Any]) -> Callable[..., Any]:
+    """The op as a function that writes into its last array: one function per op and arguments."""
+    key = (op, static_key(static))
+    found = _made.get(key)
+    if found is None:
+        forward = op.forward
+
+        def found(*arrays: Array) -> None:
+            np.copyto(arrays[-1], forward(*arrays[:-1], **static), casting="no")
+
+        _made[key] = found
+    return found
+
+
+def _sigmoid_into(x: Array, out: Array) -> None:
+    np.copyto(out, kernels.sigmoid(x))
+
+
+def _sech2_into(x: Array, out: Array) -> None:
+    np.copyto(out, kernels.sech2(x))
 
 
 def _sigmoid(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Call]:
-    def sigmoid(x: Array, out: Array) -> None:
-        np.copyto(out, kernels.sigmoid(x))
-
-    return [Call("sigmoid", sigmoid, tuple(as_laid_out(xs, out)))]
+    return [Call("sigmoid", _sigmoid_into, tuple(as_laid_out(xs, out)))]
 
 
 def _sech2(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Call]:
-    def sech2(x: Array, out: Array) -> None:
-        np.copyto(out, kernels.sech2(x))
+    return [Call("sech2", _sech2_into, tuple(as_laid_out(xs, out)))]
 
-    return [Call("sech2", sech2, tuple(as_laid_out(xs, out)))]
+
+def sum_of_steps(x: Array, out: Array) -> None:
+    """The sum along the first axis."""
+    np.add.reduce(x, axis=0, out=out)
+
+
+def sum_of_columns(x: Array, out: Array) -> None:
+    """The sum along the last axis."""
+    np.add.reduce(x, axis=-1, out=out)
 
 
 def _relu(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Call] | None:
@@ -188,6 +249,14 @@ def _axes(static: dict[str, Any], x: Array, lead: int) -> Any:
     return tuple(a % ndim + lead for a in axes)
 
 
+@lru_cache(maxsize=1024)
+def _reducer(ufunc: np.ufunc, axes: tuple[int, ...], keepdims: bool) -> Callable[..., Any]:
+    def reduce(x: Array, out: Array) -> None:
+        ufunc.reduce(x, axis=axes, out=out, keepdims=keepdims)
+
+    return reduce
+
+
 def _reduce(ufunc: np.ufunc, name: str) -> Any:
     def lower(
         static: dict[str, Any], xs: Sequence[Array], out: Array, lead: int
@@ -195,11 +264,7 @@ def _reduce(ufunc: np.ufunc, name: str) -> Any:
         x = xs[0]
         if x.dtype != out.dtype or x.dtype.kind != "f":
             return None
-        axes, keepdims = _axes(static, x, lead), static["keepdims"]
-
-        def reduce(x: Array, out: Array) -> None:
-            ufunc.reduce(x, axis=axes, out=out, keepdims=keepdims)
-
+        reduce = _reducer(ufunc, _axes(static, x, lead), static["keepdims"])
         return [Call(name, reduce, (x, out))]
 
     return lower
@@ -209,28 +274,61 @@ def _matmul(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Cal
     return [matmul(xs[0], xs[1], out)]
 
 
-def _where(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Call]:
-    def where(mask: Array, a: Array, b: Array, out: Array) -> None:
-        np.copyto(out, np.where(mask, a, b))
+def matmul_over_steps(
+    a: Array, b: Array, out: Array, ndims: tuple[int, int], moves: tuple[bool, bool]
+) -> Call:
+    """a_t @ b_t for all steps: `ndims` of one step's operands, and which of them have a step axis.
 
-    return [Call("where", where, tuple(as_laid_out(xs, out)))]
+    Vectors become matrices of one row or column.
+    """
+    if 0 in ndims:
+        n = out.ndim - 1
+        xs = [padded(x, n) if m else x for x, m in zip((a, b), moves, strict=True)]
+        return elementwise(np.multiply, xs, out)
+    if ndims[0] == 1 and ndims[1] == 2 and not moves[1]:
+        return matmul(a, b, out)
+    if ndims[0] == 1:
+        a = a[..., np.newaxis, :]
+        out = out[..., np.newaxis, :] if ndims[1] > 1 else out[..., np.newaxis]
+    if ndims[1] == 1:
+        b, out = b[..., np.newaxis], out[..., np.newaxis]
+    return matmul(a, b, out)
+
+
+def padded(x: Array, ndim: int) -> Array:
+    """A stack of values with axes of length 1 put in, so that each has so many axes."""
+    return x.reshape(x.shape[0], *(1,) * (ndim - (x.ndim - 1)), *x.shape[1:])
+
+
+def _where_into(mask: Array, a: Array, b: Array, out: Array) -> None:
+    np.copyto(out, np.where(mask, a, b))
+
+
+def _cast_into(x: Array, out: Array) -> None:
+    np.copyto(out, x, casting="unsafe")
+
+
+def _where(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Call]:
+    return [Call("where", _where_into, tuple(as_laid_out(xs, out)))]
 
 
 def _cast(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Call]:
-    def cast(x: Array, out: Array) -> None:
-        np.copyto(out, x, casting="unsafe")
+    return [Call("cast", _cast_into, tuple(as_laid_out(xs, out)))]
 
-    return [Call("cast", cast, tuple(as_laid_out(xs, out)))]
+
+@lru_cache(maxsize=1024)
+def _joiner(function: Callable[..., Any], axis: int) -> Callable[..., Any]:
+    def join(*arrays: Array) -> None:
+        function(arrays[:-1], axis, arrays[-1])
+
+    return join
 
 
 def _joined(function: Callable[..., Any], name: str) -> Any:
     def lower(static: dict[str, Any], xs: Sequence[Array], out: Array, lead: int) -> Any:
-        axis = static["axis"]
-
-        def join(*arrays: Array) -> None:
-            function(arrays[:-1], axis, arrays[-1])
-
-        return None if lead else [Call(name, join, (*xs, out))]
+        if lead:
+            return None
+        return [Call(name, _joiner(function, static["axis"]), (*xs, out))]
 
     return lower
 
@@ -239,7 +337,7 @@ def _scatter(static: dict[str, Any], xs: Sequence[Array], out: Array, lead: int)
     if lead or not kernels.is_basic(static["index"]):
         return None
     part = out[_as_view(static["index"])]
-    start = [] if part.size == out.size else [Call("fill", _fill, (np.zeros((), out.dtype), out))]
+    start = [] if part.size == out.size else [Call("fill", fill, (np.zeros((), out.dtype), out))]
     return [*start, copy(xs[0], part)]
 
 
@@ -266,4 +364,4 @@ def _reshape_into(out: Array, x: Array) -> None:
     np.copyto(out, x.reshape(out.shape))
 
 
-_STACKS = {"sigmoid", "sech2", "matmul", "where", "cast"}
+_STACKS = {"sigmoid", "sech2", "matmul", "where", "cast", "sum", "max"}

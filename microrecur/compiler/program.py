@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from microrecur.engine.tensor import Tensor, ancestry, by_step
+from microrecur.engine.tensor import Tensor, ancestry, by_step, step_of
 
 BACKWARD = "∂"
 
@@ -33,8 +33,8 @@ class Program:
         Of its result.
     step : list of int or None
         The t in whose scope it was recorded, unless it is the same at every t.
-    place : list of tuple
-        Its scope before and after the step.
+    place : list of int
+        Its scope before and after the step, a number into `places`.
     data : dict of int to ndarray
         The numbers of the constants.
     names : list of str or None
@@ -55,7 +55,8 @@ class Program:
         self.shape: list[tuple[int, ...]] = []
         self.dtype: list[np.dtype[Any]] = []
         self.step: list[int | None] = []
-        self.place: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+        self.place: list[int] = []
+        self.places: list[tuple[tuple[str, ...], tuple[str, ...]]] = [((), ())]
         self.data: dict[int, np.ndarray] = {}
         self.names: list[str | None] = []
         self.number: dict[Tensor, int] = {}
@@ -84,7 +85,7 @@ class Program:
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         step: int | None = None,
-        place: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
+        place: int = 0,
         name: str | None = None,
     ) -> int:
         """Append a computation and return its number."""
@@ -119,7 +120,8 @@ class Program:
     def _read(self, nodes: Sequence[Tensor], given: set[Tensor]) -> None:
         number, kind, step = self.number, self.kind, self.step
         seen: dict[Any, int] = {}
-        places: dict[tuple[str, ...], Any] = {}
+        filed: dict[tuple[str, ...], tuple[int | None, int]] = {}
+        known: dict[Any, int] = {}
         for tensor in nodes:
             if tensor in given:
                 continue
@@ -135,44 +137,39 @@ class Program:
             if found is not None:
                 number[tensor] = found
                 self.merged += 1
+                if step[found] is not None:
+                    # The same at two steps: it is outside of them.
+                    where = filed.get(tensor.scope)
+                    t = by_step(tensor.scope)[1] if where is None else where[0]
+                    if t != step[found]:
+                        step[found] = None
                 if self.names[found] is None:
                     self.names[found] = tensor.name
                 continue
             for a in args:
-                if kind[a] != CONSTANT:
-                    break
+                if kind[a] != CONSTANT or (tensor._data.size > 1 and step_of(tensor.scope)):
+                    break  # in a step it stays, so that all steps do the same
             else:
                 seen[key] = number[tensor] = self.constant(tensor._data)
                 self.merged += 1
                 continue
-            where = places.get(tensor.scope)
+            where = filed.get(tensor.scope)
             if where is None:
                 before, t, after = by_step(tensor.scope)
-                where = places[tensor.scope] = (t, (before, after))
+                place = known.get((before, after))
+                if place is None:
+                    place = known[before, after] = len(self.places)
+                    self.places.append((before, after))
+                where = filed[tensor.scope] = (t, place)
             t = where[0]
-            if t is not None:
-                # Filed at a step, but the same at every step: it is outside of them.
-                for a in args:
-                    if step[a] is not None:
-                        break
-                else:
-                    t = None
             data = tensor._data
             seen[key] = number[tensor] = self.add(
                 COMPUTED, op, args, static, data.shape, data.dtype, t, where[1], tensor.name
             )
 
-    def users(self) -> list[list[int]]:
-        """For each computation, who reads it."""
-        users: list[list[int]] = [[] for _ in self.kind]
-        for n, args in enumerate(self.args):
-            for a in args:
-                users[a].append(n)
-        return users
-
     def label(self, n: int) -> str:
         """Its id as in pictures: t3.f; unnamed ones by their op."""
-        before, after = self.place[n]
+        before, after = self.places[self.place[n]]
         t = self.step[n]
         parts = [*before, *([] if t is None else [f"t{t}"])]
         name = self.names[n]

@@ -1,0 +1,152 @@
+"""A schedule as Python source: what runs, and what a person reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from microrecur.compiler.program import Program
+from microrecur.compiler.schedule import Line, Loop, Straight
+
+_MOST_LINES = 3000  # a longer piece is a table of calls rather than text: text is compiled slowly
+
+
+class Writer:
+    """Writes the source and the names in it.
+
+    Attributes
+    ----------
+    source : str
+        `def run():` and all its calls.
+    namespace : dict
+        What its names stand for.
+    """
+
+    def __init__(self, program: Program, pieces: Sequence[Straight | Loop]) -> None:
+        self.program = program
+        self.namespace: dict[str, Any] = {}
+        self._named: dict[int, str] = {}
+        self._used: dict[str, int] = {}
+        self._scope: Any = None
+        lines = ["def run():"]
+        for k, piece in enumerate(pieces):
+            if isinstance(piece, Loop):
+                lines += self._loop(piece, k)
+            elif len(piece.lines) > _MOST_LINES:
+                lines += self._table(piece, k)
+            else:
+                for line in piece.lines:
+                    lines += self._call(line, "    ", None)
+        self.source = "\n".join([*lines, "    return None", ""])
+
+    def compiled(self) -> Callable[[], None]:
+        """The function that runs everything."""
+        code = compile(self.source, "<microrecur plan>", "exec")
+        exec(code, self.namespace)
+        run: Callable[[], None] = self.namespace["run"]
+        return run
+
+    def _call(self, line: Line, indent: str, variables: dict[int, str] | None) -> list[str]:
+        lines = []
+        scope = self._where(line)
+        if scope != self._scope:
+            self._scope = scope
+            lines.append(f"{indent}# {scope or 'outside of any step'}")
+        names = [
+            variables[k] if variables is not None and k in variables else self._name(x, line)
+            for k, x in enumerate(line.operands)
+        ]
+        function = self._function(line)
+        return [*lines, f"{indent}{function}({', '.join(names)})"]
+
+    def _where(self, line: Line) -> str:
+        program, n = self.program, line.made[0]
+        before, after = program.places[program.place[n]]
+        t = program.step[n]
+        return "/".join([*before, *([] if t is None else ["t"]), *after])
+
+    def _function(self, line: Line) -> str:
+        name = re.sub(r"\W", "_", line.name)
+        known = self.namespace.get(name)
+        count = 1
+        while known is not None and known is not line.function:
+            count += 1
+            known = self.namespace.get(f"{name}_{count}")
+        name = name if count == 1 else f"{name}_{count}"
+        self.namespace[name] = line.function
+        return name
+
+    def _name(self, x: Any, line: Line) -> str:
+        known = self._named.get(id(x))
+        if known is not None:
+            return known
+        base = self._base(x, line)
+        name = self._fresh(base)
+        self.namespace[name] = x
+        self._named[id(x)] = name
+        return name
+
+    def _base(self, x: Any, line: Line) -> str:
+        if x is line.operands[-1] or (line.name == "copyto" and x is line.operands[0]):
+            n = line.made[0]
+            name = self.program.names[n] or "v"
+            t = self.program.step[n]
+            many = "s" if len(line.made) > 1 else ""
+            return re.sub(r"\W", "_", name) + many + ("" if t is None else f"_{t}")
+        return "v"
+
+    def _fresh(self, base: str) -> str:
+        if not base.isidentifier():
+            base = f"v_{base}"
+        count = self._used.get(base, 0)
+        self._used[base] = count + 1
+        name = base if not count else f"{base}_{count + 1}"
+        return name if name not in self.namespace else self._fresh(base)
+
+    def _loop(self, piece: Loop, k: int) -> list[str]:
+        tracks: list[list[Any]] = []
+        names: list[str] = []
+        known: dict[tuple[int, ...], str] = {}
+        per_line: list[dict[int, str]] = []
+        for line in piece.lines:
+            mine: dict[int, str] = {}
+            for j, x in enumerate(line.operands):
+                if isinstance(x, list):
+                    key = (id(x[0]), id(x[1]), id(x[-1]))
+                    name = known.get(key)
+                    if name is None:
+                        name = known[key] = self._fresh(self._track_name(line, j))
+                        tracks.append(x)
+                        names.append(name)
+                    mine[j] = name
+            per_line.append(mine)
+        first, last = piece.steps[0], piece.steps[-1]
+        lines = [f"    # t = {first} … {last}"]
+        table = f"steps_{k}"
+        if len(tracks) == 1:
+            self.namespace[table] = tracks[0]
+            lines.append(f"    for {names[0]} in {table}:")
+        else:
+            self.namespace[table] = list(zip(*tracks, strict=True))
+            lines.append(f"    for {', '.join(names)} in {table}:")
+        self._scope = None
+        for line, mine in zip(piece.lines, per_line, strict=True):
+            lines += self._call(line, "        ", mine)
+        self._scope = None
+        return lines
+
+    def _track_name(self, line: Line, j: int) -> str:
+        if j == len(line.operands) - 1:
+            n = line.made[0]
+            name = self.program.names[n] or "v"
+            return re.sub(r"\W", "_", name) + ("s" if len(line.made) > 1 else "")
+        return "v"
+
+    def _table(self, piece: Straight, k: int) -> list[str]:
+        name = f"calls_{k}"
+        self.namespace[name] = [(line.function, tuple(line.operands)) for line in piece.lines]
+        return [
+            f"    for function, arrays in {name}:  # {len(piece.lines)} calls, each once",
+            "        function(*arrays)",
+        ]

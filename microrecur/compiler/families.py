@@ -1,0 +1,442 @@
+"""What a recording repeats: computations of the same place, gathered over the steps.
+
+A computation's role is its place outside of time: its scope before and after the step, its op, and
+what it reads, told by roles too. Those of one role at t = 1, 2, … are a family. Families are the
+few things the passes think about, however long the sequence is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from microrecur.compiler.program import BACKWARD, COMPUTED, CONSTANT, Program, static_key
+from microrecur.engine import ops
+
+
+class Op:
+    """An op that only plans know."""
+
+    forward = None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+TOTAL = Op("total")  # the sum of all it reads
+PRODUCTS = Op("products")  # x₁ @ W₁ + x₂ @ W₂ + …: all the x, then all the W
+COPY = Op("copy")
+
+Column = list[int]
+
+
+class Family:
+    """The computations of one role; a lone computation is a family of one."""
+
+    __slots__ = ("columns", "nodes", "number", "op", "static", "steps")
+
+    def __init__(
+        self, number: int, op: Any, static: dict[str, Any], nodes: Column, steps: list[Any]
+    ) -> None:
+        self.number, self.op, self.static = number, op, static
+        self.nodes, self.steps = nodes, steps
+        self.columns: list[Column] = []
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name if self.op else 'leaf'} ×{len(self.nodes)} #{self.number}>"
+
+
+class Families:
+    """All families of a program.
+
+    Attributes
+    ----------
+    of : dict of int to Family
+        The family of each computation.
+    alive : dict of int to Family
+        By number; passes remove and add.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.of: dict[int, Family] = {}
+        self.alive: dict[int, Family] = {}
+        self._count = 0
+        for nodes, steps in _by_role(program):
+            self.found(nodes, steps)
+
+    def found(self, nodes: Column, steps: list[Any]) -> Family:
+        """Make a family of these computations, which are already in the program."""
+        program, first = self.program, nodes[0]
+        family = Family(self._count, program.op[first], program.static[first], nodes, steps)
+        self._count += 1
+        self.alive[family.number] = family
+        of = self.of
+        for n in nodes:
+            of[n] = family
+        self.refresh(family)
+        return family
+
+    def refresh(self, family: Family) -> None:
+        """Read the columns anew: what its computations read, position by position."""
+        args = self.program.args
+        first = args[family.nodes[0]]
+        if len(family.nodes) == 1:
+            family.columns = [[a] for a in first]
+        else:
+            family.columns = [list(c) for c in zip(*[args[n] for n in family.nodes], strict=True)]
+
+    def rewrite(self, family: Family, op: Any, columns: Sequence[Column], static: Any = None) -> None:
+        """Let the family's computations be another op of other operands."""
+        program = self.program
+        for i, n in enumerate(family.nodes):
+            program.op[n] = op
+            program.static[n] = static or {}
+            program.args[n] = tuple([c[i] for c in columns])
+        family.op, family.static, family.columns = op, static or {}, [list(c) for c in columns]
+
+    def apply(self, op: Any, columns: Sequence[Column], like: Family, static: Any = None) -> Column:
+        """Compute op of the columns: a new family with the steps of another, as a column.
+
+        What is the same at every step becomes one computation outside of them.
+        """
+        program = self.program
+        length = len(like.nodes)
+        first = [c[0] for c in columns]
+        shape = np.broadcast_shapes(*[program.shape[a] for a in first])
+        dtype = np.result_type(*[program.dtype[a] for a in first])
+        place = program.place[like.nodes[0]]
+        static = static or {}
+        if all(is_same(c) for c in columns):
+            n = program.add(COMPUTED, op, tuple(first), static, shape, dtype, None, place)
+            self.found([n], [None])
+            return [n] * length
+        nodes = [
+            program.add(COMPUTED, op, args, static, shape, dtype, t, place)
+            for args, t in zip(zip(*columns, strict=True), like.steps, strict=True)
+        ]
+        self.found(nodes, list(like.steps))
+        return nodes
+
+    def number_constant(self, value: float, dtype: np.dtype[Any], length: int) -> Column:
+        """A column of one number."""
+        return [self.program.constant(np.array(value, dtype))] * length
+
+    def reads(self, family: Family) -> set[Family]:
+        """The families it reads."""
+        of = self.of
+        return {of[a] for column in family.columns for a in column if a in of}
+
+    def readers(self) -> dict[Family, list[tuple[Family, int]]]:
+        """For each family who reads any of it, and at which position."""
+        of = self.of
+        found: dict[Family, list[tuple[Family, int]]] = {f: [] for f in self.alive.values()}
+        for family in self.alive.values():
+            for k, column in enumerate(family.columns):
+                for source in {of[a] for a in column if a in of}:
+                    found[source].append((family, k))
+        return found
+
+    def remove_dead(self) -> None:
+        """Forget what no output needs."""
+        of = self.of
+        needed: set[Family] = set()
+        stack = [of[n] for n in self.program.outputs if n in of]
+        while stack:
+            family = stack.pop()
+            if family not in needed:
+                needed.add(family)
+                stack.extend(self.reads(family))
+        for number, family in list(self.alive.items()):
+            if family not in needed:
+                del self.alive[number]
+
+
+def is_same(column: Column) -> bool:
+    """Whether the column is one value at every step."""
+    return column[0] == column[-1] and column.count(column[0]) == len(column)
+
+
+# -- roles -----------------------------------------------------------------------------------------
+
+_FAR = -1
+_BACK = -2
+_NEXT = "next"
+# Their arguments say where in a sequence they are, so they are no part of a role.
+_PLACED = {"getitem", "scatter"}
+
+
+def _by_role(program: Program) -> list[tuple[Column, list[Any]]]:
+    """(computations, their steps) of each role, oldest first."""
+    kind, step, args, shape = program.kind, program.step, program.args, program.shape
+    op, static, dtype, place = program.op, program.static, program.dtype, program.place
+    backward = [before[:1] == (BACKWARD,) for before, _ in program.places]
+    lasting = _lasting(program)
+    role: dict[int, int] = {}
+    roles: dict[Any, int] = {}
+    statics: dict[int, Any] = {}
+    gathered: dict[int, tuple[Column, list[Any]]] = {}
+    taken: set[tuple[int, int]] = set()
+    for n in range(len(kind)):
+        if kind[n] != COMPUTED:
+            continue
+        t = step[n]
+        if t is None:
+            gathered[-1 - n] = ([n], [None])
+            continue
+        back = backward[place[n]]
+        key: list[Any] = [place[n], op[n], shape[n], dtype[n]]
+        given = static[n]
+        if given and op[n].name not in _PLACED:
+            said = statics.get(id(given))
+            if said is None:
+                said = statics[id(given)] = static_key(given)
+            key.append(said)
+        for a in args[n]:
+            ta = step[a]
+            if ta is None:
+                key.append(a if a in lasting else _FAR)
+            elif ta != t or kind[a] != COMPUTED:
+                key.append(_FAR)
+            elif back and backward[place[a]]:
+                key.append(_BACK)
+            else:
+                key.append(-3 - role[a])
+        asked: Any = tuple(key)
+        mine = roles.setdefault(asked, len(roles))
+        while (mine, t) in taken:  # the next of its role within one step
+            asked = (asked, _NEXT)
+            mine = roles.setdefault(asked, len(roles))
+        taken.add((mine, t))
+        group = gathered.get(mine)
+        if group is None:
+            gathered[mine] = ([n], [t])
+        else:
+            group[0].append(n)
+            group[1].append(t)
+        role[n] = mine
+    return [part for group in gathered.values() for part in _in_order(*group)]
+
+
+def _in_order(nodes: Column, steps: list[Any]) -> Iterable[tuple[Column, list[Any]]]:
+    """By growing t; apart again where a t occurs twice or is left out."""
+    if len(nodes) == 1:
+        return [(nodes, steps)]
+    if steps[0] > steps[-1]:
+        nodes, steps = nodes[::-1], steps[::-1]
+    if steps == list(range(steps[0], steps[0] + len(steps))):
+        return [(nodes, steps)]
+    return [([n], [t]) for n, t in zip(nodes, steps, strict=True)]
+
+
+def _lasting(program: Program) -> set[int]:
+    """What is computed outside of the steps and read at more than one of them."""
+    step, kind = program.step, program.kind
+    read_at: dict[int, int] = {}
+    lasting: set[int] = {n for n in range(len(kind)) if kind[n] == CONSTANT and not program.shape[n]}
+    for n, args in enumerate(program.args):
+        t = step[n]
+        if t is not None:
+            for a in args:
+                if step[a] is None and read_at.setdefault(a, t) != t:
+                    lasting.add(a)
+    return lasting
+
+
+# -- ends made regular -----------------------------------------------------------------------------
+
+
+def even_out(families: Families) -> int:
+    """Let sums that lack a term at the first or last step have it there too, as 0.
+
+    The cotangent of a state is a sum of two terms at every step but the last, where it is one term:
+    there 0 is added, so that every step does the same.
+    """
+    program, of = families.program, families.of
+    done = 0
+    for reader in list(families.alive.values()):
+        for column in reader.columns:
+            if len(column) < 2:
+                continue
+            for end, inner in ((-1, -2), (0, 1)):
+                a, e = of.get(column[inner]), of.get(column[end])
+                if a is None or e is None or a is e or a.op is not ops.add:
+                    continue
+                k = _continued(a, e, column[end], end)
+                if k is not None and column[inner] == a.nodes[end]:
+                    _extend(families, a, k, column[end], end)
+                    done += 1
+    if done:
+        for family in families.alive.values():
+            families.refresh(family)
+    return done
+
+
+def _continued(total: Family, source: Family, e: int, end: int) -> int | None:
+    """The operand of `total` whose next (or previous) would be e."""
+    at = source.nodes.index(e)
+    before = at - 1 if end == -1 else at + 1
+    if not 0 <= before < len(source.nodes):
+        return None
+    for k, column in enumerate(total.columns):
+        if column[end] == source.nodes[before]:
+            return k
+    return None
+
+
+def _extend(families: Families, total: Family, k: int, e: int, end: int) -> None:
+    program = families.program
+    zero = program.add(CONSTANT, None, (), {}, program.shape[e], program.dtype[e])
+    program.data[zero] = np.zeros(program.shape[e], program.dtype[e])
+    t = total.steps[end] + (1 if end == -1 else -1)
+    last = total.nodes[end]
+    args = (e, zero) if k == 0 else (zero, e)
+    n = program.add(
+        COMPUTED, ops.add, args, {}, program.shape[e], program.dtype[e], t, program.place[last]
+    )
+    at = len(total.nodes) if end == -1 else 0
+    total.nodes.insert(at, n)
+    total.steps.insert(at, t)
+    families.of[n] = total
+    for column, a in zip(total.columns, args, strict=True):
+        column.insert(at, a)
+    inner = -2 if end == -1 else 1
+    for family in families.alive.values():
+        for column in family.columns:
+            if len(column) > 1 and column[end] == e and column[inner] == last:
+                reader = family.nodes[end]
+                program.args[reader] = tuple([n if a == e else a for a in program.args[reader]])
+                column[end] = n
+
+
+# -- cycles ----------------------------------------------------------------------------------------
+
+
+def cycles(families: Families) -> list[list[Family]]:
+    """The strongly connected components, each after all it reads; nothing recurses."""
+    reads = {f: sorted(families.reads(f), key=lambda g: g.number) for f in families.alive.values()}
+    index: dict[Family, int] = {}
+    low: dict[Family, int] = {}
+    open_: dict[Family, None] = {}
+    found: list[list[Family]] = []
+    for root in families.alive.values():
+        if root in index:
+            continue
+        index[root] = low[root] = len(index)
+        open_[root] = None
+        work = [(root, iter(reads[root]))]
+        while work:
+            family, rest = work[-1]
+            for source in rest:
+                if source not in index:
+                    index[source] = low[source] = len(index)
+                    open_[source] = None
+                    work.append((source, iter(reads[source])))
+                    break
+                if source in open_:
+                    low[family] = min(low[family], index[source])
+            else:
+                work.pop()
+                if work:
+                    above = work[-1][0]
+                    low[above] = min(low[above], low[family])
+                if low[family] == index[family]:
+                    component = []
+                    while True:
+                        last, _ = open_.popitem()
+                        component.append(last)
+                        if last is family:
+                            break
+                    found.append(component)
+    return found
+
+
+# -- sums over time --------------------------------------------------------------------------------
+
+
+def gather_totals(families: Families, components: list[list[Family]]) -> int:
+    """Turn chains of additions along the sequence into one total of all their terms.
+
+    A gradient of a weight is such a chain: one term per step, and only the last sum is read.
+    """
+    program = families.program
+    uses: dict[int, int] = {}
+    for family in families.alive.values():
+        for column in family.columns:
+            for a in column:
+                uses[a] = uses.get(a, 0) + 1
+    for n in program.outputs:
+        uses[n] = uses.get(n, 0) + 1
+    done = 0
+    for component in components:
+        if all(f.op is ops.add for f in component) and (
+            len(component) > 1 or component[0] in families.reads(component[0])
+        ):
+            done += _gather(families, component, uses)
+    return done + _gather_scattered(families, uses)
+
+
+def _gather(families: Families, component: list[Family], uses: dict[int, int]) -> int:
+    program = families.program
+    inside = {n for f in component for n in f.nodes}
+    within: dict[int, int] = {}
+    for n in inside:
+        for a in program.args[n]:
+            if a in inside:
+                within[a] = within.get(a, 0) + 1
+    ends = [n for n in inside if uses.get(n, 0) > within.get(n, 0)]
+    if any(within.get(n, 0) for n in ends) or any(
+        within.get(n, 0) != 1 for n in inside if n not in ends
+    ):
+        return 0
+    if any(program.shape[a] != program.shape[ends[0]] for n in inside for a in program.args[n]):
+        return 0
+    for family in component:
+        del families.alive[family.number]
+    for end in sorted(ends):
+        _make_total(families, end, inside)
+    return 1
+
+
+def _make_total(families: Families, end: int, inside: set[int]) -> None:
+    program = families.program
+    terms: list[int] = []
+    stack = list(program.args[end])
+    while stack:
+        a = stack.pop()
+        if a in inside:
+            stack.extend(program.args[a])
+        else:
+            terms.append(a)
+    program.op[end], program.args[end], program.step[end] = TOTAL, tuple(terms), None
+    program.static[end] = {}
+    families.found([end], [None])
+
+
+def _gather_scattered(families: Families, uses: dict[int, int]) -> int:
+    """Sums of scattered parts, outside of the steps: each part is then written once, in place."""
+    program, of = families.program, families.of
+    done = 0
+    inner: set[int] = set()
+    for family in reversed(list(families.alive.values())):
+        n = family.nodes[0]
+        if family.op is not ops.add or family.steps[0] is not None or n in inner:
+            continue
+        inside, terms, stack = {n}, [], list(program.args[n])
+        while stack:
+            a = stack.pop()
+            source = of.get(a)
+            if source is not None and source.op is ops.add and uses[a] == 1 and len(source.nodes) == 1:
+                inside.add(a)
+                stack.extend(program.args[a])
+            else:
+                terms.append(a)
+        if all(a in of and of[a].op is ops.scatter for a in terms):
+            inner |= inside
+            for a in inside:
+                families.alive.pop(of[a].number)
+            _make_total(families, n, inside)
+            done += 1
+    return done

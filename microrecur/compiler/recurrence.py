@@ -1,0 +1,456 @@
+"""What is worked out step by step, made as small as it can be.
+
+Of the families that depend on themselves through time only what truly recurs has to be computed
+inside the loop. Whatever is linear there is written as Σ coefficient ⊙ recurring value + rest: the
+coefficients and the rest do not recur and are computed for all steps at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from microrecur.compiler.families import PRODUCTS, Column, Families, Family, is_same
+from microrecur.compiler.lowering import VIEWS
+from microrecur.compiler.program import COMPUTED
+from microrecur.engine import ops
+
+# An expression of columns that do not recur: ("column", c), ("number", v) or (op, part, part).
+Expression = tuple[Any, ...]
+
+
+@dataclass
+class Form:
+    """Σ coefficient ⊙ column + Σ rest; a coefficient None is 1."""
+
+    terms: list[tuple[Column, Expression | None]] = field(default_factory=list)
+    rest: list[Expression] = field(default_factory=list)
+
+
+class Recurrence:
+    """Families that depend on each other through time, in an order that serves every step.
+
+    Attributes
+    ----------
+    families : list of Family
+        Ordered as one step computes them.
+    direction : int
+        +1 where later steps read earlier ones, −1 the other way.
+    """
+
+    def __init__(self, component: list[Family], direction: int) -> None:
+        self.families = component
+        self.direction = direction
+
+
+def recurrence_of(families: Families, component: list[Family]) -> Recurrence | None:
+    """Order a strongly connected component; None where no loop over the steps computes it."""
+    step, of = families.program.step, families.of
+    inside = set(component)
+    directions: set[int] = set()
+    before: dict[Family, set[Family]] = {f: set() for f in component}
+    for family in component:
+        if family.steps[0] is None:
+            return None
+        for column in family.columns:
+            for a, t in zip(column, family.steps, strict=True):
+                source = of.get(a)
+                if source in inside:
+                    ta = step[a]
+                    if ta == t:
+                        before[family].add(source)  # type: ignore[arg-type]
+                    else:
+                        directions.add(1 if ta < t else -1)  # type: ignore[operator]
+    ordered = in_order(component, before)
+    if len(directions) != 1 or ordered is None:
+        return None
+    return Recurrence(ordered, directions.pop())
+
+
+def in_order(items: list[Any], before: dict[Any, set[Any]]) -> list[Any] | None:
+    """The items so that each comes after those before it; None where they go round."""
+    rest = sorted(items, key=lambda f: f.number)
+    waiting = {f: set(before[f]) for f in rest}
+    after: dict[Any, list[Any]] = {f: [] for f in rest}
+    for f in rest:
+        for g in waiting[f]:
+            after[g].append(f)
+    ready = [f for f in rest if not waiting[f]]
+    found = []
+    for f in ready:  # grows as it goes
+        found.append(f)
+        for g in after[f]:
+            waiting[g].discard(f)
+            if not waiting[g]:
+                ready.append(g)
+    return found if len(found) == len(rest) else None
+
+
+# -- linear forms ----------------------------------------------------------------------------------
+
+
+class Simplifier:
+    """Rewrites the families of one recurrence."""
+
+    def __init__(
+        self, families: Families, recurrence: Recurrence, squashed: bool
+    ) -> None:
+        self.families, self.recurrence = families, recurrence
+        self.program = families.program
+        self.inside = {n for f in recurrence.families for n in f.nodes}
+        self.readers = families.readers()
+        self.outputs = set(families.program.outputs)
+        self.forms: dict[Family, Form] = {}
+        self.made: dict[Any, Column] = {}
+        self.squashed = squashed
+
+    def run(self) -> None:
+        """Rewrite what is linear, and σ as tanh where that is the same to rounding."""
+        order = self.recurrence.families
+        for family in order:
+            form = self._form(family)
+            if form is not None:
+                self.forms[family] = form
+        inlined = {f for f in self.forms if self._is_inlined(f)}
+        dtype = self.program.dtype
+        sigmoids = [
+            f
+            for f in order
+            if f.op is ops.sigmoid
+            and self.squashed
+            and dtype[f.columns[0][0]] == dtype[f.nodes[0]]
+        ]
+        for family in sigmoids:
+            self._as_tanh(family, inlined)
+        for family, form in self.forms.items():
+            if family not in inlined:
+                self._write(family, form)
+
+    def _recurs(self, column: Column) -> bool:
+        return any(a in self.inside for a in column)
+
+    def _form(self, family: Family) -> Form | None:
+        """What the family is of its operands; None where it is not linear."""
+        op, columns = family.op, family.columns
+        if op is ops.add or op is ops.sub:
+            a, b = (self._of_column(c, family) for c in columns)
+            if a is None or b is None:
+                return None
+            if op is ops.sub:
+                b = scaled(b, ("number", -1.0))
+            return Form(a.terms + b.terms, a.rest + b.rest)
+        if op is ops.neg:
+            a = self._of_column(columns[0], family)
+            return None if a is None else scaled(a, ("number", -1.0))
+        if op is ops.mul:
+            recurring = [self._recurs(c) for c in columns]
+            if sum(recurring) != 1:
+                return None
+            k = recurring.index(True)
+            a = self._of_column(columns[k], family)
+            return None if a is None else scaled(a, ("column", columns[1 - k]))
+        return None
+
+    def _of_column(self, column: Column, family: Family) -> Form | None:
+        if not self._recurs(column):
+            return Form([], [("column", column)])
+        a, n = column[0], family.nodes[0]
+        program = self.program
+        if program.shape[a] != program.shape[n] or program.dtype[a] != program.dtype[n]:
+            return None  # a value that is repeated: its shape would be lost
+        source = self.families.of[column[0]]
+        if source in self.forms and source.nodes == column and self._is_inlined(source):
+            return self.forms[source]
+        return Form([(column, None)], [])
+
+    def _is_inlined(self, family: Family) -> bool:
+        """Whether its one reader takes it in: linear in it, at the same steps."""
+        readers = self.readers[family]
+        if len(readers) != 1 or not self.outputs.isdisjoint(family.nodes):
+            return False
+        reader, k = readers[0]
+        return (
+            reader.columns[k] == family.nodes
+            and reader.nodes[0] in self.inside
+            and self.program.shape[reader.nodes[0]] == self.program.shape[family.nodes[0]]
+            and self._takes(reader, k)
+        )
+
+    def _takes(self, reader: Family, k: int) -> bool:
+        if reader.op is ops.mul:
+            return not self._recurs(reader.columns[1 - k])
+        if reader.op in (ops.add, ops.sub):
+            other = reader.columns[1 - k]
+            shape = self.program.shape
+            return not self._recurs(other) or shape[other[0]] == shape[reader.nodes[0]]
+        return reader.op is ops.neg
+
+    # -- writing a form as families again ----------------------------------------------------------
+
+    def _as_tanh(self, family: Family, inlined: set[Family]) -> None:
+        """σ(z) = ½ + ½ tanh(z/2), the half taken into the weights that z is made with."""
+        (column,) = family.columns
+        source = self.families.of.get(column[0])
+        half: Expression = ("number", 0.5)
+        dtype, length = self.program.dtype[family.nodes[0]], len(family.nodes)
+        halves = self.families.number_constant(0.5, dtype, length)
+        if (
+            source in self.forms
+            and source.nodes == column
+            and [r for r, _ in self.readers[source]] == [family]
+            and self.outputs.isdisjoint(column)
+        ):
+            form = scaled(self.forms[source], half)
+            inlined.add(source)
+            z = self._sum(form, family)
+        else:
+            z = self.families.apply(ops.mul, [column, halves], family)
+        t = self.families.apply(ops.tanh, [z], family)
+        u = self.families.apply(ops.mul, [t, halves], family)
+        self.families.rewrite(family, ops.add, [u, halves])
+
+    def _write(self, family: Family, form: Form) -> None:
+        merged = collected(form)
+        if len(merged.terms) + len(merged.rest) < 2 and not merged.rest:
+            (column, coefficient), = merged.terms or [([], None)]
+            if coefficient is None:
+                return
+            self.families.rewrite(
+                family, ops.mul, [column, self._realised(coefficient, family)]
+            )
+            return
+        columns = self._summands(merged, family)
+        if len(columns) == 1:
+            only = self.families.of[columns[0][0]]
+            self.families.rewrite(family, only.op, only.columns, only.static)
+            return
+        while len(columns) > 2:
+            columns[:2] = [self.families.apply(ops.add, columns[:2], family)]
+        self.families.rewrite(family, ops.add, columns)
+
+    def _sum(self, form: Form, family: Family) -> Column:
+        columns = self._summands(collected(form), family)
+        while len(columns) > 1:
+            columns[:2] = [self.families.apply(ops.add, columns[:2], family)]
+        return columns[0]
+
+    def _summands(self, form: Form, family: Family) -> list[Column]:
+        """The columns whose sum the form is: products with weights joined, the rest last."""
+        products: list[tuple[Column, Column]] = []
+        columns: list[Column] = []
+        for column, coefficient in form.terms:
+            product = self._product(column, coefficient, family)
+            if product is not None:
+                products.append(product)
+            elif coefficient is None:
+                columns.append(column)
+            else:
+                c = self._realised(coefficient, family)
+                columns.append(self.families.apply(ops.mul, [column, c], family))
+        if products:
+            columns.insert(0, self._joined(products, family))
+        if form.rest:
+            columns.append(self._total(form.rest, family))
+        return columns
+
+    def _product(
+        self, column: Column, coefficient: Expression | None, family: Family
+    ) -> tuple[Column, Column] | None:
+        """(x, weight) where the term is x @ weight and nobody else reads it."""
+        source = self.families.of.get(column[0])
+        if source is None or source.op is not ops.matmul or source.nodes != column:
+            return None
+        x, w = source.columns
+        shape = self.program.shape
+        if not is_same(w) or len(shape[w[0]]) != 2 or len(shape[x[0]]) not in (1, 2):
+            return None
+        if len(self.readers[source]) != 1 or not self.outputs.isdisjoint(column):
+            return None
+        if coefficient is None:
+            return x, w
+        if coefficient[0] != "number":
+            return None
+        return x, self._realised(("mul", ("column", w), coefficient), source)
+
+    def _joined(self, products: list[tuple[Column, Column]], family: Family) -> Column:
+        if len(products) == 1:
+            x, w = products[0]
+            return self._apply_product(ops.matmul, [x, w], family)
+        return self._apply_product(
+            PRODUCTS, [x for x, _ in products] + [w for _, w in products], family
+        )
+
+    def _apply_product(self, op: Any, columns: list[Column], like: Family) -> Column:
+        program = self.program
+        x, w = columns[0][0], columns[-1][0]
+        shape = (*program.shape[x][:-1], program.shape[w][1])
+        place = program.place[like.nodes[0]]
+        nodes = [
+            program.add(COMPUTED, op, args, {}, shape, program.dtype[x], t, place)
+            for args, t in zip(zip(*columns, strict=True), like.steps, strict=True)
+        ]
+        self.families.found(nodes, list(like.steps))
+        return nodes
+
+    def _total(self, rest: list[Expression], family: Family) -> Column:
+        """The sum of what does not recur: what is the same at every step first."""
+        rest = [part for whole in rest for part in self._parts(whole)]
+        fixed = [part for part in rest if self._is_fixed(part)]
+        moving = [part for part in rest if not self._is_fixed(part)]
+        parts = moving + ([_sum_of(fixed)] if fixed else [])
+        return self._realised(_sum_of(parts), family)
+
+    def _parts(self, part: Expression) -> list[Expression]:
+        """The summands of a sum that only this recurrence reads; the part itself where it is none.
+
+        A number times a sum is the sum of the number times each.
+        """
+        if part[0] == "mul" and part[2][0] == "number":
+            return [("mul", p, part[2]) for p in self._parts(part[1])]
+        if part[0] != "column":
+            return [part]
+        source = self.families.of.get(part[1][0])
+        if source is None or source.op is not ops.add or source.nodes != part[1]:
+            return [part]
+        if not self._is_private(source):
+            return [part]
+        return [p for c in source.columns for p in self._parts(("column", c))]
+
+    def _is_fixed(self, part: Expression) -> bool:
+        if part[0] == "column":
+            return is_same(part[1])
+        return part[0] == "number" or all(self._is_fixed(p) for p in part[1:])
+
+    def _realised(self, part: Expression, like: Family) -> Column:
+        """The expression as a column, computed outside of the loop."""
+        if part[0] == "column":
+            return part[1]
+        key = (_key(part), like.steps[0], len(like.steps))
+        found = self.made.get(key)
+        if found is None:
+            found = self.made[key] = self._realise(part, like)
+        return found
+
+    def _realise(self, part: Expression, like: Family) -> Column:
+        program, families = self.program, self.families
+        length = len(like.nodes)
+        if part[0] == "number":
+            return families.number_constant(part[1], program.dtype[like.nodes[0]], length)
+        if part[0] == "neg":
+            return families.apply(ops.neg, [self._realised(part[1], like)], like)
+        a, b = part[1:]
+        if part[0] == "mul" and b[0] == "number":
+            pushed = self._pushed(a, b, like)
+            if pushed is not None:
+                return pushed
+        columns = [self._realised(a, like), self._realised(b, like)]
+        return families.apply(getattr(ops, part[0]), columns, like)
+
+    def _pushed(self, a: Expression, number: Expression, like: Family) -> Column | None:
+        """A number times x @ W, as x @ (number·W); None where a is something else."""
+        if a[0] != "column":
+            return None
+        source = self.families.of.get(a[1][0])
+        if source is None:
+            return None
+        if source.op is not ops.matmul or source.nodes != a[1] or not self._is_private(source):
+            return None
+        x, w = source.columns
+        if not is_same(w) or len(self.program.shape[w[0]]) != 2:
+            return None
+        scaled_w = self._realised(("mul", ("column", w), number), like)
+        return self._apply_product(ops.matmul, [x, scaled_w], source)
+
+    def _is_private(self, family: Family) -> bool:
+        return len(self.readers[family]) == 1 and self.outputs.isdisjoint(family.nodes)
+
+
+def scaled(form: Form, factor: Expression) -> Form:
+    """The form times something that does not recur."""
+    if factor == ("number", 1.0):
+        return form
+    return Form(
+        [(c, factor if k is None else _times(k, factor)) for c, k in form.terms],
+        [_times(part, factor) for part in form.rest],
+    )
+
+
+def _times(a: Expression, b: Expression) -> Expression:
+    if a[0] == "number" and b[0] == "number":
+        return ("number", a[1] * b[1])
+    if b == ("number", -1.0):
+        return a[1] if a[0] == "neg" else ("neg", a)
+    if a == ("number", -1.0):
+        return ("neg", b)
+    if a[0] == "number":
+        return ("mul", b, a)
+    return ("mul", a, b)
+
+
+def _sum_of(parts: list[Expression]) -> Expression:
+    total = parts[0]
+    for part in parts[1:]:
+        total = ("add", total, part)
+    return total
+
+
+def collected(form: Form) -> Form:
+    """Terms of one recurring value gathered: a ⊙ h + b ⊙ h is (a + b) ⊙ h."""
+    gathered: dict[tuple[int, ...], tuple[Column, list[Expression | None]]] = {}
+    for column, coefficient in form.terms:
+        gathered.setdefault(tuple(column), (column, []))[1].append(coefficient)
+    terms: list[tuple[Column, Expression | None]] = []
+    for column, coefficients in gathered.values():
+        if len(coefficients) == 1:
+            terms.append((column, coefficients[0]))
+        else:
+            parts = [("number", 1.0) if c is None else c for c in coefficients]
+            terms.append((column, _sum_of(_numbers_last(parts))))
+    return Form(terms, form.rest)
+
+
+def _numbers_last(parts: list[Expression]) -> list[Expression]:
+    return sorted(parts, key=lambda p: (p[0] == "number", p[0] == "neg"))
+
+
+def _key(part: Expression) -> Any:
+    if part[0] == "column":
+        return ("column", *part[1])
+    if part[0] == "number":
+        return part
+    return (part[0], *map(_key, part[1:]))
+
+
+# -- σ as tanh -------------------------------------------------------------------------------------
+
+_FRESH = {"exp", "sigmoid", "softplus", "cos", "sech2"}  # the same to rounding when x is
+_AWAY = {"neg", "add", "sub", "mul", "matmul", "tanh", "sin", "sum", "stack", "concatenate",
+         "scatter", "where", "held_max", "square", "total", "products", "copy", "relu",
+         "max", "gather", "spread"} | VIEWS  # fmt: skip
+
+
+def keeps_small_digits(families: Families) -> bool:
+    """Whether the digits of a very small σ(z) matter to anything that is computed from it.
+
+    ½ + ½ tanh(z/2) is as good as σ(z) absolutely, not relatively: a logarithm, a quotient or a
+    comparison downstream would tell them apart.
+    """
+    readers = families.readers()
+    stack = [f for f in families.alive.values() if f.op is ops.sigmoid]
+    seen = set(stack)
+    while stack:
+        for reader, k in readers[stack.pop()]:
+            name = reader.op.name
+            if name in _FRESH:
+                continue
+            if name not in _AWAY and not (name == "div" and k == 0) and not _is_square(reader):
+                return True
+            if reader not in seen:
+                seen.add(reader)
+                stack.append(reader)
+    return False
+
+
+def _is_square(family: Family) -> bool:
+    p = family.static.get("p") if family.op.name == "pow" else None
+    return p is not None and float(p).is_integer() and p >= 1
