@@ -5,16 +5,13 @@ from __future__ import annotations
 import functools
 import types
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from threading import RLock
 from typing import Any
 
-import numpy as np
-
 from microrecur.compiler.plan import Plan
-from microrecur.compiler.structure import signature_of
+from microrecur.compiler.structure import Given, signature_of
 from microrecur.compiler.trace import Recording
-from microrecur.engine.tensor import Tensor
 from microrecur.engine.tracing import CompileError, tracing
 
 KEPT = 32  # recordings of one function that are kept; the one that was used longest ago goes first
@@ -40,6 +37,7 @@ class Compiled:
         self._last: tuple[Hashable, Recording] | None = None
         self._lock = RLock()
         self._recorded = 0
+        self._known: set[int] = set()
         if hasattr(function, "__name__"):
             functools.update_wrapper(self, function, updated=())
 
@@ -48,9 +46,9 @@ class Compiled:
         if tracing() is not None:  # within another recording it is simply recorded with it
             return self.function(*args, **kwargs)
         with self._lock:
-            recording, arrays = self._recording(args, kwargs)
-            needing = tuple(t for t in (*args, *kwargs.values()) if _needs_gradient(t))
-            return recording.run(arrays, needing)
+            recording, given = self._recording(args, kwargs)
+            needing = tuple([t for _, t in given.tensors if t.requires_grad])
+            return recording.run(given.arrays, needing)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method: the instance is the first argument."""
@@ -65,13 +63,11 @@ class Compiled:
 
     # -- recordings --------------------------------------------------------------------------------
 
-    def _recording(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Recording, list[np.ndarray]]:
-        arrays: list[np.ndarray] = []
-        parts = [signature_of(v, arrays, f"argument {k + 1}") for k, v in enumerate(args)]
-        named = [(k, signature_of(v, arrays, k)) for k, v in kwargs.items()] if kwargs else ()
-        key: Hashable = (*parts, "named", *named) if named else tuple(parts)
+    def _recording(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Recording, Given]:
+        given = Given()
+        parts = [signature_of(v, given, f"argument {k + 1}") for k, v in enumerate(args)]
+        named = [(k, signature_of(v, given, k)) for k, v in kwargs.items()] if kwargs else ()
+        key = self._key(parts, named, given)
         last = self._last
         if last is not None and last[0] == key:
             found: Recording | None = last[1]
@@ -82,8 +78,15 @@ class Compiled:
         why = None if found is None else found.changed()
         if found is None or why is not None:
             found = self._record(key, args, kwargs, why)
+            key = self._key(parts, named, given)  # now it is known what the function reads itself
+            self._keep(key, found)
         self._last = key, found
-        return found, arrays
+        return found, given
+
+    def _key(self, parts: Sequence[Hashable], named: Sequence[Hashable], given: Given) -> Hashable:
+        """The signature; tensors that the function also reads by itself count by identity."""
+        both = [(k, id(t)) for k, t in given.tensors if id(t) in self._known]
+        return (*parts, "named", *named, "known", *both) if named or both else tuple(parts)
 
     def _record(
         self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], why: str | None
@@ -91,12 +94,15 @@ class Compiled:
         self._recordings.pop(key, None)
         self._last = None
         found = Recording(self.function, args, kwargs, self.name)
-        self._recordings[key] = found
-        while len(self._recordings) > KEPT:
-            del self._recordings[next(iter(self._recordings))]
+        self._known |= found.known
         self._recorded += 1
         self._warn(found, why)
         return found
+
+    def _keep(self, key: Hashable, found: Recording) -> None:
+        self._recordings[key] = found
+        while len(self._recordings) > KEPT:
+            del self._recordings[next(iter(self._recordings))]
 
     def _warn(self, found: Recording, why: str | None) -> None:
         for label, count in found.watched_arrays():
@@ -162,9 +168,9 @@ def compile(function: Callable[..., Any]) -> Compiled:
     -------
     Compiled
         Results are tensors without history; gradients come from
-        ``compile(value_and_grad(f, wrt))``. `.source`, `.report()` and `.explain("t3.f")` show the
-        plan of the last call. At most 32 recordings are kept. One call runs at a time: threads that
-        share it wait for each other.
+        ``compile(value_and_grad(f, wrt))``. Overflow gives inf or nan without a warning.
+        `.source`, `.report()` and `.explain("t3.f")` show the plan of the last call. At most 32
+        recordings are kept. One call runs at a time: threads that share it wait for each other.
 
     Raises
     ------
@@ -175,6 +181,7 @@ def compile(function: Callable[..., Any]) -> Compiled:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import microrecur as mr
     >>> layer = mr.LSTM(3, 4, seed=0)
     >>> last = mr.compile(lambda x: layer(x)[0][-1].sum())
@@ -187,10 +194,6 @@ def compile(function: Callable[..., Any]) -> Compiled:
     if not callable(function):
         raise TypeError(f"compile takes a function or a module, not a {type(function).__name__}")
     return Compiled(function)
-
-
-def _needs_gradient(value: Any) -> bool:
-    return type(value) is Tensor and value.requires_grad
 
 
 def _name_of(function: Any) -> str:

@@ -14,8 +14,18 @@ from microrecur.nn.module import Module
 _NATIVE = {np.dtype(kind) for kind in "?bhilqBHILQfd"}
 
 
-def signature_of(value: Any, leaves: list[np.ndarray], place: str) -> Hashable:
-    """Describe a value by what a recording depends on, and append its arrays to `leaves`.
+class Given:
+    """The numbers among the arguments of one call, in order, and which of them are tensors'."""
+
+    __slots__ = ("arrays", "tensors")
+
+    def __init__(self) -> None:
+        self.arrays: list[np.ndarray] = []
+        self.tensors: list[tuple[int, Tensor]] = []
+
+
+def signature_of(value: Any, given: Given, place: str) -> Hashable:
+    """Describe a value by what a recording depends on, and note what it holds in `given`.
 
     Arrays and tensors count by shape and dtype, modules by identity, everything else by value.
 
@@ -27,32 +37,33 @@ def signature_of(value: Any, leaves: list[np.ndarray], place: str) -> Hashable:
     kind = type(value)
     if kind is np.ndarray:
         array = value if value.dtype in _NATIVE else as_native(value, place)
-        leaves.append(array)
+        given.arrays.append(array)
         return array.shape, array.dtype
     if kind is Tensor:
-        leaves.append(value._data)
+        given.tensors.append((len(given.arrays), value))
+        given.arrays.append(value._data)
         return Tensor, value._data.shape, value._data.dtype, value.requires_grad
     if kind in (int, bool, str, bytes) or value is None:
         return kind, value
     if kind is float:
         return kind, value.hex()  # −0.0 is not 0.0, and nan is nan
     if kind in (tuple, list):
-        return kind, tuple([signature_of(v, leaves, f"{place}[{k}]") for k, v in enumerate(value)])
+        return kind, tuple([signature_of(v, given, f"{place}[{k}]") for k, v in enumerate(value)])
     if kind is dict:
-        parts = [(k, signature_of(v, leaves, f"{place}[{k!r}]")) for k, v in value.items()]
+        parts = [(k, signature_of(v, given, f"{place}[{k!r}]")) for k, v in value.items()]
         return kind, tuple(parts)
-    return _signature_of_others(value, leaves, place)
+    return _signature_of_others(value, given, place)
 
 
-def _signature_of_others(value: Any, leaves: list[np.ndarray], place: str) -> Hashable:
+def _signature_of_others(value: Any, given: Given, place: str) -> Hashable:
     kind = type(value)
     if isinstance(value, (np.ndarray, np.generic)):
-        leaves.append(as_native(value, place))
-        return leaves[-1].shape, leaves[-1].dtype
+        given.arrays.append(as_native(value, place))
+        return given.arrays[-1].shape, given.arrays[-1].dtype
     if isinstance(value, Module):
         return kind, id(value)  # the recording keeps it alive
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return kind, tuple([signature_of(v, leaves, f"{place}[{k}]") for k, v in enumerate(value)])
+        return kind, tuple([signature_of(v, given, f"{place}[{k}]") for k, v in enumerate(value)])
     if isinstance(value, slice):
         return kind, value.start, value.stop, value.step
     if isinstance(value, (np.random.Generator, np.random.RandomState)):

@@ -62,14 +62,20 @@ class Recording:
     ) -> None:
         self.function_name = name
         self._watch = Watch([function, *modules_in(args), *modules_in(kwargs)])
-        trace = Trace(name, Tensor(np.zeros(())).serial)
-        given = _StandIns(trace, function, args, kwargs)
+        trace = Trace(name, Tensor(np.zeros(())).serial, function)
+        given = _StandIns(trace, function, args, kwargs, self._watch)
         ran: dict[int, Module] = {}
 
         def note(module: Module, result: Any) -> None:
             ran[id(module)] = module
 
-        with recorded_by(trace), _filed(Filing((), True)), watching(note):
+        # A plan's numbers overflow in silence, so those of the recording do too.
+        with (
+            recorded_by(trace),
+            _filed(Filing((), True)),
+            watching(note),
+            np.errstate(all="ignore"),
+        ):
             result = function(*given.args, **given.kwargs)
         self._watch.after_recording(name, trace.outlasting(), ran.values())
         self._outputs: list[Tensor] = []
@@ -81,6 +87,7 @@ class Recording:
                 "returns tensors, in tuples, lists or dicts; what it does besides happens once"
             )
         self._find_sources(given)
+        self.known = {id(tensor) for tensor in self._watch.tensors()}
         self.plan: Plan = build(self._inputs, self._outputs)
         del self._trace
 
@@ -95,7 +102,7 @@ class Recording:
                     f"{node.op.name}: compute it inside, or give it as an argument, so that every "
                     "call has its numbers of then"
                 )
-        leaves = {node for node in nodes if node.op is None}
+        leaves = {node for node in nodes if node.op is None and node.serial > born}
         used = [(k, leaf) for k, leaf in enumerate(given.leaves) if leaf in leaves]
         self._used = [k for k, _ in used]
         self._parameters = [n for n in nodes if n.op is None and n.serial <= born]
@@ -170,15 +177,23 @@ class _StandIns:
     """The leaves that stand for the arrays and tensors among the arguments, in order."""
 
     def __init__(
-        self, trace: Trace, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        trace: Trace,
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        watch: Watch,
     ) -> None:
-        self._trace = trace
+        self._trace, self._known = trace, set(watch.tensors())
         self.leaves: list[Tensor] = []
         names = _argument_names(function, len(args))
         self.args = tuple(replaced(v, self._leaf, name) for v, name in zip(args, names))
         self.kwargs = {k: replaced(v, self._leaf, k) for k, v in kwargs.items()}
 
     def _leaf(self, value: Any, place: str) -> Tensor:
+        if isinstance(value, Tensor) and value in self._known and value.is_leaf:
+            self.leaves.append(value)  # the function also reads it by itself: one and the same
+            return value
         if isinstance(value, Tensor):
             leaf = Tensor(value._data, requires_grad=value.requires_grad)
             leaf.name = value.name or place

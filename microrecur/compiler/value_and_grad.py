@@ -32,20 +32,25 @@ class ValueAndGrad:
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
         """Return the value, and the gradients in the order of `wrt`."""
+        trace = tracing()
+        compiled = trace is not None and trace.root is self  # and not a part of what is
         with _filed(Filing(current_scope(), True)):  # asked for: under `no_grad` too
-            args, wanted, ordered = self._wanted(args)
+            if not compiled:
+                args = replaced(args, _without_history, "")
+                kwargs = replaced(kwargs, _without_history, "")
+            args, wanted, ordered = self._wanted(args, compiled)
             y = self.function(*args, **kwargs)
             _check_value(y, self.__name__)
-            trace = tracing()
             if trace is None:
-                gradients: list[Any] = vjp(y, wanted)
-                return y.detach(), ordered(gradients)
+                return y.detach(), ordered(vjp(y, wanted))
             gradients = grad(y, wanted, by_result=True)
+            if not compiled:  # numbers for what comes after, as they are when it simply runs
+                y, gradients = y.detach(), [g.detach() for g in gradients]
             trace.as_arrays.update(gradients)
             return y, ordered(gradients)
 
     def _wanted(
-        self, args: tuple[Any, ...]
+        self, args: tuple[Any, ...], compiled: bool
     ) -> tuple[tuple[Any, ...], list[Tensor], Callable[[list[Any]], Any]]:
         """The arguments, the tensors to differentiate by, and how their gradients are returned."""
         wrt: Any = self.wrt
@@ -55,15 +60,15 @@ class ValueAndGrad:
             return args, [wrt], lambda gradients: gradients[0]
         if isinstance(wrt, tuple) and (not wrt or isinstance(wrt[0], Tensor)):
             return args, list(wrt), list
-        return self._wanted_arguments(args, (wrt,) if isinstance(wrt, int) else wrt)
+        return self._wanted_arguments(args, (wrt,) if isinstance(wrt, int) else wrt, compiled)
 
     def _wanted_arguments(
-        self, args: tuple[Any, ...], numbers: tuple[int, ...]
+        self, args: tuple[Any, ...], numbers: tuple[int, ...], compiled: bool
     ) -> tuple[tuple[Any, ...], list[Tensor], Callable[[list[Any]], Any]]:
         given, wanted = list(args), []
 
         def leaf(value: Any, place: str) -> Tensor:
-            wanted.append(_as_leaf(value, place))
+            wanted.append(_as_leaf(value, place, compiled))
             return wanted[-1]
 
         for k in numbers:
@@ -98,7 +103,7 @@ def value_and_grad(function: Callable[..., Any], wrt: Wrt) -> ValueAndGrad:
         Returns a tensor of one number.
     wrt : Module, Tensor, sequence of Tensor, int or sequence of int
         By what to differentiate: parameters (a module's, in the order of `parameters()`), or
-        arguments by number, from 0.
+        arguments by number, from 0. What an argument was computed from is not followed.
 
     Returns
     -------
@@ -106,7 +111,8 @@ def value_and_grad(function: Callable[..., Any], wrt: Wrt) -> ValueAndGrad:
         Called as f. It returns the value, a tensor without history, and the gradients as arrays: a
         list for a module or a sequence of tensors; one array for a tensor; for a number what that
         argument is, an array for an array; a tuple for several numbers. What f does not depend on
-        has zeros. It runs as it is, and quicker as ``compile(value_and_grad(f, wrt))``.
+        has zeros. It runs as it is, and quicker as ``compile(value_and_grad(f, wrt))``: equal to
+        1e-15, where gates are so saturated that σ′ is smaller than that also to 0.
 
     Raises
     ------
@@ -161,13 +167,21 @@ def _check_value(y: Any, name: str) -> None:
         )
 
 
-def _as_leaf(value: Any, place: str) -> Tensor:
-    """The tensor that an argument is differentiated by."""
+def _without_history(value: Any, place: str) -> Any:
+    """An argument: its numbers, whatever they were computed from."""
+    return value.detach() if isinstance(value, Tensor) and not value.is_leaf else value
+
+
+def _as_leaf(value: Any, place: str, compiled: bool) -> Tensor:
+    """The tensor that an argument is differentiated by: itself alone, wherever else it is read."""
     trace = tracing()
     if isinstance(value, Tensor):
         if value.dtype.kind == "f":
+            if trace is None or not compiled or value.serial <= trace.born:
+                value = value.detach()
             if trace is not None:  # from here on a tensor, also where it was given as an array
                 trace.arrays.discard(value)
+                trace.made.add(value)
             return value
     elif np.asarray(value).dtype.kind == "f":
         return tensor(value, requires_grad=True)

@@ -188,6 +188,10 @@ class Watch:
         for module in ran:
             self.look_into(module, type(module).__name__)
 
+    def tensors(self) -> list[Tensor]:
+        """The tensors that the function can reach by itself."""
+        return [tensor for tensor, _ in self._flags]
+
     def arrays(self) -> list[tuple[str, int]]:
         """What is compared number by number at every call: label and count."""
         return [(label, array.size) for array, _, label in self._arrays]

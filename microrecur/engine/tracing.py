@@ -33,6 +33,8 @@ class Trace:
         What is recorded, for messages.
     born : int
         The serial number before it began: what is older was there before.
+    root : callable
+        The function itself, as it was given to be compiled.
     arrays : set of Tensor
         Arguments that the caller gave as arrays: dtypes follow the rules of arrays for them.
     made : set of Tensor
@@ -45,8 +47,8 @@ class Trace:
         Results that the caller gets as arrays, such as gradients.
     """
 
-    def __init__(self, function: str, born: int) -> None:
-        self.function, self.born = function, born
+    def __init__(self, function: str, born: int, root: Any = None) -> None:
+        self.function, self.born, self.root = function, born, root
         self.given: set[Tensor] = set()
         self.arrays: set[Tensor] = set()
         self.made: set[Tensor] = set()
