@@ -19,6 +19,7 @@ from microrecur.drawing.sheet import Line
 from microrecur.drawing.style import NODE_TEXT, SMALL_TEXT
 from microrecur.drawing.text_size import text_width
 from microrecur.drawing.track import Track, line_width, share_width
+from microrecur.graphs.notation import number
 
 if TYPE_CHECKING:
     from microrecur.drawing.wish import Wish
@@ -28,6 +29,7 @@ _THIN, _CONVEYOR, _FINE = 1.4, 3.6, 1.0
 _BUS, _SECOND_BUS = 22.0, 36.0  # of the forward and the reverse lane, above a layer
 _X_ROW = -62.0
 _LOSS = (64.0, 42.0)
+NOTE = "∂: the derivative along a line, all paths in it summed"
 
 
 def draw_grid(graph: Graph, grid: Grid, wish: Wish) -> Scene:
@@ -57,7 +59,7 @@ class _Drawn:
     panels: list[Panel] = field(default_factory=list)
     captions: list[Caption] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
-    into_fold: set[tuple[str, str]] = field(default_factory=set)
+    into_fold: dict[tuple[str, str], int] = field(default_factory=dict)  # place among the lines
 
     # -- shapes --------------------------------------------------------------------------------
 
@@ -122,13 +124,35 @@ class _Drawn:
             raise ValueError("stacked layers keep their first and last step: fold the middle")
         for before, after in runs:
             for lane in self.grid.lanes:
-                left, y = self.grid.corner(lane, before)
-                right = self.grid.corner(lane, after)[0]
-                center = ((left + self.grid.panel[0] + right) / 2, y + self.grid.panel[1] / 2)
+                _, y = self.grid.corner(lane, before)
+                center = (self.grid.between(before, after), y + self.grid.panel[1] / 2)
                 key = f"{FOLD} {lane.name} {before}"
-                words = (f"{after - before - 1} steps", "folded")
-                size = (84.0, self.grid.panel[1] - 10.0)
-                self.nodes[key] = SceneNode(key, FOLD, words, "folded", "folded", center, size)
+                hidden = after - before - 1
+                words = [
+                    f"{hidden} step{'s' * (hidden > 1)}",
+                    "folded",
+                    *self._product(lane, before, after),
+                ]
+                width = max(text_width(word, NODE_TEXT) for word in words) + 12.0
+                size = (width, self.grid.panel[1] - 10.0)
+                self.nodes[key] = SceneNode(
+                    key, FOLD, tuple(words), "folded", "folded", center, size
+                )
+
+    def _product(self, lane: Lane, before: int, after: int) -> list[str]:
+        """∏ of the path's factors in a folded run, on two lines; nothing where it passes none."""
+        if self.track is None:
+            return []
+        value, signed, passed = 1.0, True, False
+        for edge in self.track.path.edges:
+            target = self.graph.find(edge.target)
+            ends = (self.graph.find(edge.source), target)
+            if all(n.step is not None and lane_of(n) == lane for n in ends) and any(
+                before < (n.step or 0) < after for n in ends
+            ):
+                passed, signed = True, signed and edge.value is not None
+                value *= edge.value if edge.value is not None else edge.norm
+        return ["∏" if signed else "∏‖·‖", f"= {number(value)}"] if passed else []
 
     def add_inputs(self) -> None:
         """The input of each step, below the lowest layer, with lines into its cells."""
@@ -224,9 +248,10 @@ class _Drawn:
             return
         # A reverse lane computes from right to left: it leaves its run for the step before it.
         run = self._fold_beside(lane_of(node), node.step, later=out == lane_of(node).reverse)
-        if run is None or (run.key, shown.key) in self.into_fold:
+        on_path = self.track is not None and self.track.holds(edge)
+        drawn = self.into_fold.get((run.key, shown.key)) if run is not None else None
+        if run is None or (drawn is not None and not on_path):
             return
-        self.into_fold.add((run.key, shown.key))
         assert run.center is not None and shown.center is not None
         level = replace(run, center=(run.center[0], shown.center[1]), size=(run.size[0], 20.0))
         assert level.center is not None
@@ -234,7 +259,13 @@ class _Drawn:
         if not out:
             ends = (ends[1], ends[0])
         keys = (run.key, shown.key) if out else (shown.key, run.key)
-        self.lines.append(Line(SceneEdge(*keys, "plain", points=ends, width=_THIN), None, 1))
+        width = line_width(self.track.after(edge), self.track) if on_path and self.track else _THIN
+        line = SceneEdge(*keys, "plain", points=ends, width=width, on_path=on_path)
+        if drawn is not None:  # of several lines drawn as one the path's is seen
+            self.lines[drawn] = Line(line, None, 3)
+            return
+        self.into_fold[run.key, shown.key] = len(self.lines)
+        self.lines.append(Line(line, None, 3 if on_path else 1))
 
     def _fold_beside(self, lane: Lane, step: int, later: bool) -> SceneNode | None:
         before = step if later else max((s for s in self.grid.shown if s < step), default=step)
@@ -245,7 +276,7 @@ class _Drawn:
         carried = source.rsplit(".", 1)[-1] == target.rsplit(".", 1)[-1] == "c"
         kind = labels.edge_kind(edge.factors)
         width, rank = (_FINE, 1) if self.track else (_CONVEYOR if carried else _THIN, 1)
-        options = labels.wrappings(edge, self.wish.names)[:2] if not self.track else ()
+        options = labels.grid_wrappings(edge, self.wish.names) if not self.track else ()
         if on_path and self.track is not None:
             width, rank = line_width(self.track.after(edge), self.track), 3
             kept = self.track.leaving[edge.source]

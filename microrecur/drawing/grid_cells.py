@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from microrecur.drawing.columns import FOLD_WIDTH, shown_steps
+from microrecur.drawing.columns import shown_steps
 from microrecur.drawing.scene import Point
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ REVERSE = "reverse"  # ends the scope of a layer that reads the sequence backwar
 GRADIENT = "∂"
 _STEP_ASIDE, _LANE_GAP, _LAYER_GAP, _COLUMN_GAP = 16.0, 14.0, 74.0, 50.0
 _INITIAL, _ROOMY = 66.0, 116.0  # of the initial states; with room for the label of a path
+_FOLD = 72.0  # the room a folded run takes, beside the gap between columns
 _ROOM = 1130.0  # points that columns may take: with the ends it is read at 1100 pixels
 
 
@@ -87,7 +88,11 @@ class Grid:
         """Where a shown step's column begins."""
         before = sum(s < step for s in self.shown)
         gaps = sum(b != a + 1 for a, b in zip(self.shown, self.shown[1:]) if b <= step)
-        return before * self.pitch + gaps * FOLD_WIDTH
+        return before * self.pitch + gaps * _FOLD
+
+    def between(self, before: int, after: int) -> float:
+        """The middle of the gap between two columns: free of the lines of either."""
+        return (self.left(before) + self.pitch - _COLUMN_GAP + self.left(after)) / 2
 
     def corner(self, lane: Lane, step: int) -> Point:
         """The low left corner of a cell's panel."""
@@ -125,7 +130,7 @@ def read_grid(graph: Graph, wish: Wish) -> Grid | None:
     stepped = [node for node in graph.nodes if node.step is not None]
     lanes = tuple(dict.fromkeys(lane_of(node) for node in stepped if node.role == "state"))
     names = dict.fromkeys(node.name for node in stepped)
-    if graph.level != "step" or len(lanes) < 2 or not names.keys() <= {"h", "c"}:
+    if graph.level != "step" or not lanes or not names.keys() <= {"h", "c"}:
         return None
     if any(lane.layer[:1] == (GRADIENT,) for lane in lanes):
         return None

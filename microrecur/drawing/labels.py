@@ -12,6 +12,7 @@ import numpy as np
 from microrecur.drawing.scene import Text
 from microrecur.drawing.style import ALIASES, NODE_TEXT, SMALL_TEXT
 from microrecur.drawing.text_size import text_width
+from microrecur.engine.tensor import step_of
 from microrecur.graphs.notation import bound, number, typeset
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Names:
 
     def node(self, node: Node) -> str:
         """What a node is called in text: its name, else its symbol."""
+        if not node.name and node.role == "loss":
+            return "y"  # what was asked about, when it was given no name
         return self.of(node.name, node.step) if node.name else node.symbol or "·"
 
     def inside(self, node: Node) -> str:
@@ -92,7 +95,7 @@ def reading(nodes: Iterable[Node], names: Names) -> str:
     shape = next((shape_text(node) for node in nodes if node.value is None and node.name), "")
     if not shape or "value" not in names.show:
         return ""
-    return f"{shape}: a shape, ‖·‖: 2-norm, ≈: mean, of a factor's absolute entries"
+    return f"{shape}: shape; ‖·‖: 2-norm; ≈: mean, of a factor mean size"
 
 
 def flagged(node: Node) -> bool:
@@ -247,6 +250,17 @@ def wrappings(edge: Edge, names: Names) -> tuple[tuple[Text, ...], ...]:
     )
 
 
+def grid_wrappings(edge: Edge, names: Names) -> tuple[tuple[Text, ...], ...]:
+    """The label of an edge between whole cells: one factor, or all it folds as one number."""
+    if edge.paths == 1 and len(telling(edge.factors)) == 1:
+        return wrappings(edge, names)[:2]
+    if "local" not in names.show:
+        return ()
+    told = f"∂ = {number(edge.value)}" if edge.value is not None else f"‖∂‖ ≤ {number(edge.norm)}"
+    kind = edge_kind(edge.factors) if edge.factors else "muted"
+    return ((Text(told, kind, SMALL_TEXT),),)
+
+
 def loss_wrappings(edge: Edge, target: str) -> tuple[tuple[Text, ...], ...]:
     """The label of an arrow into a loss: how the loss answers to that one input."""
     size = number(edge.value) if edge.value is not None else number(edge.norm)
@@ -340,16 +354,14 @@ def affine_text(
 
 
 def _has_bias(node: Node) -> bool:
-    """Whether a parameter is added along the way from the named inputs to this pre-activation."""
+    """Whether something made outside all steps is added on the way to this pre-activation."""
     waiting = [node.tensor]
     while waiting:
         tensor = waiting.pop()
         if tensor.op is None or (tensor.name and tensor is not node.tensor):
             continue
-        for operand in tensor.inputs:
-            name = operand.name or ""
-            if tensor.op.name == "add" and (name == "b" or name.startswith(("b_", "bias"))):
-                return True
+        if tensor.op.name == "add" and any(step_of(x.scope) is None for x in tensor.inputs):
+            return True
         waiting.extend(tensor.inputs)
     return False
 

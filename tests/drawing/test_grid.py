@@ -106,3 +106,34 @@ def test_a_path_and_all_routes_run_over_the_grid() -> None:
 
 def test_finer_levels_of_layers_are_laid_out_automatically() -> None:
     assert not mr.draw(loss("rnn", 2, num_layers=2), level="gate").scene.pinned
+
+
+def test_a_folded_run_stands_clear_of_every_line_and_tells_the_product_inside() -> None:
+    xs = [[x] for x in (0.9, -0.5, 0.7, 0.3, -0.8, 1.1)]
+    both = mr.LSTM(1, 1, num_layers=2, bidirectional=True, seed=0)(xs)[0]
+    scene = mr.draw(both).scene
+    folds = [node for node in scene.nodes if node.kind == "folded"]
+    assert len({node.center[0] for node in folds if node.center}) == 1
+    for edge in scene.edges:
+        if not {edge.source, edge.target} & {node.key for node in folds}:
+            xs_of = [x for x, _ in edge.points or ()]
+            for node in folds:
+                assert node.center is not None
+                low, high = (node.center[0] + s * node.size[0] / 2 for s in (-1, 1))
+                straight = [x for x in xs_of if low < x < high]
+                assert not straight, edge
+    loss = mr.LSTM(1, 1, num_layers=2, seed=0)(xs)[0][-1].sum().named("L")
+    drawing = mr.draw(loss, path="layer0.h0")
+    told = [n.lines for n in drawing.scene.nodes if n.kind == "folded" and len(n.lines) == 4]
+    assert [lines[2] for lines in told] == ["∏"]
+    through = [e for e in drawing.scene.edges if e.on_path and e.kind == "plain" and e.id is None]
+    assert len(through) == 2  # into the run and out of it
+
+
+def test_a_short_id_of_two_layers_names_those_it_may_mean() -> None:
+    loss = mr.LSTM(1, 1, num_layers=2, seed=0)([[0.1], [0.2]])[0][-1].sum().named("L")
+    with pytest.raises(mr.UnknownNode, match=r"'layer0.t0.h', 'layer1.t0.h'"):
+        mr.draw(loss, path="h0")
+    assert "→ h₀" in mr.draw(loss, path="layer1.h0").scene.description
+    only = mr.LSTM(1, 1, seed=0)([[0.1], [0.2]])[0][-1].sum().named("L")
+    assert "→ h₀" in mr.draw(only, path="h0").scene.description
