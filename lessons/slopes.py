@@ -12,7 +12,7 @@ import microrecur as mr
 from microrecur.drawing import page
 from microrecur.drawing.style import theme
 
-_HEIGHT = 320  # pixels: the slider, the panels, a line of text
+_HEIGHT = 306  # pixels: the slider, the panels, a line of text
 _TITLE = "σ and tanh with their slopes at x"
 
 

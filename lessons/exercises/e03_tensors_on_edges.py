@@ -1,5 +1,7 @@
 """Lesson 03, tensors on edges: what broadcasting, @ and concatenation hand back, and a checker."""
 
+import numpy as np
+
 
 def unbroadcast(g, shape):
     """Take a gradient back through the broadcasting of `shape` to g.shape.
