@@ -77,13 +77,14 @@ def _is_sign(node: Node) -> bool:
     """Whether its symbol is all there is to tell; of a gradient's parts the numbers are."""
     if node.layer[:1] == (GRADIENT,):
         return False
-    return not node.name and node.op in ("mul", "add", "sub") and _kind(node) in ("product", "plus")
+    unnamed = not node.name and node.role != "loss"
+    return unnamed and node.op in ("mul", "add", "sub") and _kind(node) in ("product", "plus")
 
 
 def _lines(node: Node, names: labels.Names) -> tuple[str, ...]:
     if _is_sign(node):
         return (node.symbol,)
-    if not node.name:
+    if not node.name and node.role != "loss":
         size = (labels.size_text(node),) if "value" in names.show else ()
         return " ".join(filter(None, (node.symbol, labels.shape_text(node)))), *size
     head = (node.symbol,) if _kind(node) in ("gate slope", "squash slope") else ()

@@ -13,6 +13,7 @@ from microrecur.drawing.scene import Text
 from microrecur.drawing.style import ALIASES, NODE_TEXT, SMALL_TEXT
 from microrecur.drawing.text_size import text_width
 from microrecur.engine.tensor import step_of
+from microrecur.engine.tensor import step_of
 from microrecur.graphs.notation import bound, number, typeset
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Names:
 
     def node(self, node: Node) -> str:
         """What a node is called in text: its name, else its symbol."""
+        if not node.name and node.role == "loss":
+            return "y"  # what was asked about, when it was given no name
         if not node.name and node.role == "loss":
             return "y"  # what was asked about, when it was given no name
         return self.of(node.name, node.step) if node.name else node.symbol or "·"

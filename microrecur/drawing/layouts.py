@@ -9,6 +9,7 @@ from microrecur.drawing.anatomy import read_own
 from microrecur.drawing.automatic import draw_any
 from microrecur.drawing.automatic import note as note_below
 from microrecur.drawing.backward import NOTE, differentiated, draw_backward
+from microrecur.drawing.grid import NOTE as GRID_NOTE
 from microrecur.drawing.grid import draw_grid
 from microrecur.drawing.grid_cells import Grid, read_grid
 from microrecur.drawing.pinned import draw_known
@@ -58,7 +59,7 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
         return scene
     symbols = {node.symbol for node in graph.nodes}
     (left, low), (right, _) = below.extent(scene)
-    caption = " · ".join(filter(None, (wish.caption, about)))
+    caption = " · ".join(filter(None, (wish.caption, about or GRID_NOTE)))
     below.add_legend(scene, symbols, left, right, low - 26.0, caption)
     if wish.title:
         _add_title(scene, wish.title)
@@ -159,7 +160,8 @@ def _description(graph: Graph, wish: Wish) -> str:
 
 def _plain_name(graph: Graph, id: str) -> str:
     node = graph.find(id)
-    return typeset(node.name, node.step) if node.name else id
+    unnamed = "y" if node.role == "loss" else id
+    return typeset(node.name, node.step) if node.name else unnamed
 
 
 def _add_title(scene: Scene, title: str) -> None:

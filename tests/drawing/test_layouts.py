@@ -245,9 +245,36 @@ def test_golden_places_of_the_rnn_cell() -> None:
     )
 
 
-@pytest.mark.parametrize("level", ["step", "all"])
-def test_other_levels_are_laid_out_automatically(level: str) -> None:
-    assert not scene(loss("lstm", 2), level).pinned
+def test_every_record_is_laid_out_automatically() -> None:
+    assert not scene(loss("lstm", 2), "all").pinned
+
+
+@pytest.mark.parametrize("steps", [1, 6, 30])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_states_alone_stand_on_a_grid(name: str, steps: int) -> None:
+    drawn = scene(loss(name, steps), "step")
+    assert drawn.pinned
+    assert collisions(drawn) == []
+    (left, _), (right, _) = extent(drawn)
+    assert right - left <= ROOM
+
+
+def test_an_unnamed_root_is_called_y() -> None:
+    x = mr.tensor(0.5, name="x")
+    drawing = mr.draw(mr.tanh(x) * x, path=x)
+    assert drawing.scene.description.startswith("Path y → x")
+    assert [node.lines for node in drawing.scene.nodes][-1] == ("y = 0.23",)
+    assert str(drawing).startswith("y → x: ")
+
+
+def test_a_bias_is_read_off_the_graph_not_off_its_name() -> None:
+    weight, shift = (mr.tensor(v, requires_grad=True, name=n) for v, n in ((0.5, "U"), (0.1, "q")))
+    with mr.scope("t=0"):
+        h = mr.tensor(0.3, name="h")
+    with mr.scope("t=1"):
+        drawn = scene(mr.tanh((h @ weight + shift).named("z")).named("h"), "op")
+    z = next(node for node in drawn.nodes if node.key == "t1.z")
+    assert z.lines[0] == "zₜ = U·hₜ₋₁ + b"
 
 
 def test_other_graphs_are_laid_out_automatically() -> None:
