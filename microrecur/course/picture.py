@@ -58,7 +58,10 @@ def failure(
         return draw(root, title=title or exercise.task)
     whole = view(root, missing, extra)
     answered = _Answered(whole, missing, extra)
-    return draw_difference(whole, answered, level=whole.level, title=title or exercise.task)
+    drawing = draw_difference(whole, answered, level=whole.level, title=title or exercise.task)
+    if not drawing.scene.pinned and len(whole.steps) > 1:
+        drawing.scene.rankdir = "TB"  # steps beside one another would be too wide to be read
+    return drawing
 
 
 def view(root: Any, missing: tuple[str, ...], extra: tuple[str, ...]) -> Graph:
