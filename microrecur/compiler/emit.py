@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from keyword import iskeyword
 from typing import Any
 
 from microrecur.compiler.program import Program
@@ -28,6 +29,7 @@ class Writer:
         self.namespace: dict[str, Any] = {}
         self._named: dict[int, str] = {}
         self._used: dict[str, int] = {}
+        self._taken: set[str] = {"run", "function", "arrays"}
         self._scope: Any = None
         lines = ["def run():"]
         for k, piece in enumerate(pieces):
@@ -67,15 +69,11 @@ class Writer:
         return "/".join([*before, *([] if t is None else ["t"]), *after])
 
     def _function(self, line: Line) -> str:
-        name = re.sub(r"\W", "_", line.name)
-        known = self.namespace.get(name)
-        count = 1
-        while known is not None and known is not line.function:
-            count += 1
-            known = self.namespace.get(f"{name}_{count}")
-        name = name if count == 1 else f"{name}_{count}"
-        self.namespace[name] = line.function
-        return name
+        known = self._named.get(id(line.function))
+        if known is None:
+            known = self._named[id(line.function)] = self._fresh(re.sub(r"\W", "_", line.name))
+            self.namespace[known] = line.function
+        return known
 
     def _name(self, x: Any, line: Line) -> str:
         known = self._named.get(id(x))
@@ -97,12 +95,13 @@ class Writer:
         return "v"
 
     def _fresh(self, base: str) -> str:
-        if not base.isidentifier():
-            base = f"v_{base}"
-        count = self._used.get(base, 0)
-        self._used[base] = count + 1
-        name = base if not count else f"{base}_{count + 1}"
-        return name if name not in self.namespace else self._fresh(base)
+        """A name nothing else has."""
+        name = base if base.isidentifier() and not iskeyword(base) else f"v_{base}"
+        while name in self._taken:
+            self._used[base] = count = self._used.get(base, 1) + 1
+            name = f"{base}_{count}"
+        self._taken.add(name)
+        return name
 
     def _loop(self, piece: Loop, k: int) -> list[str]:
         tracks: list[list[Any]] = []

@@ -262,7 +262,7 @@ def even_out(families: Families) -> int:
                 continue
             for end, inner in ((-1, -2), (0, 1)):
                 a, e = of.get(column[inner]), of.get(column[end])
-                if a is None or e is None or a is e or a.op is not ops.add:
+                if a is None or e is None or a in (e, reader) or a.op is not ops.add:
                     continue
                 k = _continued(a, e, column[end], end)
                 if k is not None and column[inner] == a.nodes[end]:

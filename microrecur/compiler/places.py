@@ -52,7 +52,7 @@ class Places:
             self._write_over(family)
         self._ends: dict[tuple[Family, int], tuple[int, int]] = {}
         for family in list(families.alive.values()):
-            if self.kind[family] in (VIEW, BATCH, ABSORBED):
+            if self.kind[family] in (VIEW, BATCH, ABSORBED) and family not in self.loop_of:
                 for column in family.columns:
                     self._extend_to(family, column)
         self.groups: list[list[Family]] = []
@@ -302,7 +302,11 @@ class Places:
                     source = of.get(column[0])
                     if is_same(column):
                         key.append(("same", column[0]))
-                    elif source in self.group_of and source.nodes == column:
+                    elif (
+                        source in self.group_of
+                        and source.nodes == column
+                        and self.loop_of.get(source) is recurrence
+                    ):
                         key.append(("group", self.group_of[source]))
                     elif source is not None and source in self.loop_of and (
                         self.loop_of[source] is recurrence
@@ -357,6 +361,7 @@ class Places:
         rows = [row for wishes in like.values() for row in arranged(wishes)]
         laid = {number for row in rows for number in row}
         rows += [[number] for number in numbered if number not in laid]
+        rows = self._same_order(rows)
         self.lane: dict[Family, int] = {}
         for row in rows:
             self._lay([numbered[number] for number in row], members)
@@ -370,6 +375,32 @@ class Places:
                     self.spots[total.nodes[0]] = block.spot(lane, 0)
             else:
                 group.sort(key=lambda f: order[f])
+
+    def _same_order(self, rows: list[list[int]]) -> list[list[int]]:
+        """Put operands in the order of results, where a row holds nothing but them."""
+        row_of = {number: row for row in rows for number in row}
+        for group in self.groups:
+            if self.kind[group[0]] != LOOP or group[0].op is ops.matmul:
+                continue
+            outs = [self.root(f).number for f in group]
+            for k in range(len(group[0].columns)):
+                sources = [self.families.of.get(f.columns[k][0]) for f in group]
+                if any(s is None or self.kind.get(s) not in (LOOP, BATCH) for s in sources):
+                    continue
+                operands = [self.root(s).number for s in sources if s is not None]
+                row, mine = row_of[operands[0]], row_of[outs[0]]
+                if row is mine or len(set(operands)) != len(operands):
+                    continue
+                for follower, others, leader, leads in (
+                    (row, operands, mine, outs),
+                    (mine, outs, row, operands),
+                ):
+                    if set(follower) == set(others) and set(leads) <= set(leader):
+                        follower.sort(
+                            key=lambda n, a=others, b=leads, c=leader: c.index(b[a.index(n)])
+                        )
+                        break
+        return rows
 
     def _lane_of_total(self, total: Family) -> int:
         (part,) = self.families.reads(total)

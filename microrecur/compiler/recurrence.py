@@ -158,8 +158,8 @@ class Simplifier:
         program = self.program
         if program.shape[a] != program.shape[n] or program.dtype[a] != program.dtype[n]:
             return None  # a value that is repeated: its shape would be lost
-        source = self.families.of[column[0]]
-        if source in self.forms and source.nodes == column and self._is_inlined(source):
+        source = self.families.of.get(column[0])
+        if source is not None and source in self.forms and source.nodes == column and self._is_inlined(source):
             return self.forms[source]
         return Form([(column, None)], [])
 
