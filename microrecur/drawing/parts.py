@@ -24,6 +24,7 @@ class Parts:
     edges: dict[Ends, Ids] = field(default_factory=dict)
     labels: dict[Ends, Ids] = field(default_factory=dict)
     bars: dict[str, Ids] = field(default_factory=dict)
+    tips: dict[str, Ends] = field(default_factory=dict)  # of each line: the shapes it joins
 
 
 def parts(scene: Scene, prefix: str = "") -> Parts:
@@ -46,7 +47,9 @@ def parts(scene: Scene, prefix: str = "") -> Parts:
     ids = {node.key: node.id for node in scene.nodes}
     for i, node in enumerate(scene.nodes):
         _add(found.nodes, node.id, f"{prefix}n{i}")
+    names = {node.key: f"{prefix}n{i}" for i, node in enumerate(scene.nodes)}
     for i, edge in enumerate(scene.edges):
+        found.tips[f"{prefix}e{i}"] = names[edge.source], names[edge.target]
         ends = edge.id or (ids[edge.source], ids[edge.target])
         if ends[0] == ends[1]:
             _add(found.nodes, ends[0], f"{prefix}e{i}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from microrecur.drawing.parts import Ends, Ids, Parts
@@ -94,6 +94,21 @@ class Stage:
         """Whether a node has a shape of its own."""
         return id in self.parts.nodes
 
+    def passed(self, ends: Ends, lit: set[str]) -> Ids:
+        """What a path lights as it goes back along an edge: its line and the shape it comes from.
+
+        A state with an op in front of it has two shapes; a path that leaves by the one and came in
+        by the other passes the line between them too.
+        """
+        source, target = ends
+        lines = self.edge(ends)
+        if not lines or lines[0] not in self.parts.tips:
+            return (*self.node(source), *lines)
+        start, end = self.parts.tips[lines[0]]
+        through = () if end in lit else self.node(target)
+        begun = (start,) if start in self.node(source) else self.node(source)
+        return (*begun, *lines, *(id for id in through if id not in lit))
+
     def edge(self, *ends: Ends) -> Ids:
         """The lines between nodes."""
         return tuple(name for pair in ends for name in self.parts.edges.get(pair, ()))
@@ -134,13 +149,19 @@ def along(stage: Stage, path: Path) -> Iterator[Step]:
     """The gradient starts at the root with 1 and is multiplied edge by edge along the path."""
     yield _start(stage, path.ids[0])
     known: set[str] = set()  # weights whose number was shown
+    lit = set(stage.node(path.ids[0]))
     before = 1.0
     for run, after in _runs(stage, path):
         if len(run) == 1:
-            yield _one_edge(stage, path, run[0], before, after, known)
+            shown = _one_edge(stage, path, run[0], before, after, known)
+            now = stage.passed((run[0].source, run[0].target), lit)
+            yield replace(shown, now=now)
+            lit.update(now)
             known.update(f.name for f in run[0].factors if f.kind == "weight")
         else:
-            yield _folded_edges(stage, path, run, before, after)
+            folded = _folded_edges(stage, path, run, before, after)
+            yield folded
+            lit.update(folded.now)
         before = after
 
 

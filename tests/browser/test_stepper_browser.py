@@ -231,6 +231,15 @@ def test_a_right_answer_is_said_to_be_right(asked, text):
     assert at(asked) == before + 1 and asked.locator(".mrs-form").is_hidden()
 
 
+def test_enter_goes_on_after_an_answer(asked):
+    before = at(asked)
+    answer(asked, "0.81")
+    asked.keyboard.press("Enter")  # the next factor, U, cannot be known: it is shown
+    assert at(asked) == before + 2 and asked.locator(".mrs-form").is_hidden()
+    asked.keyboard.press("Enter")
+    assert asked.locator(".mrs-answer").evaluate("e => e === document.activeElement")
+
+
 @pytest.mark.parametrize("text", ["0.7", "-0.81", "−0.81", "81", "1/0"])
 def test_a_wrong_answer_is_said_to_be_wrong_and_the_step_shown(asked, text):
     before = at(asked)

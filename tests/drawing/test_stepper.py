@@ -139,6 +139,27 @@ def test_labels_and_bars_are_told_when_their_edge_is_reached():
     }
 
 
+def test_a_path_lights_the_shapes_it_touches_and_no_others():
+    stepper = mr.step(loss(mr.LSTMCell(1, 1, seed=1)), path="c0", level="gate")
+    nodes, scene = stepper.drawing.parts.nodes, stepper.drawing.scene
+    boxes = {
+        f"{stepper.drawing.prefix}-n{k}" for k, n in enumerate(scene.nodes) if n.shape == "box"
+    }
+    (out,) = [s for s in stepper.steps if s.says.startswith("∏ at c₃")]
+    assert [id for id in out.now if id in nodes["t3.c"]] == [i for i in nodes["t3.c"] if i in boxes]
+    on = stepper.steps[stepper.steps.index(out) + 1]  # from the box along the conveyor into its +
+    assert set(on.now) >= set(nodes["t3.c"]) - set(out.now)
+
+
+@pytest.mark.parametrize("Cell", CELLS)
+def test_a_cell_and_one_unit_step_too(Cell):
+    alone = mr.step(Cell(1, 1, seed=0))
+    assert "seed 0" in str(alone.drawing) and backward(alone)
+    unit = mr.step(mr.unroll(Cell(1, 4, seed=0), [[0.9], [-0.4]]), unit=2)
+    assert all(s.total.startswith("∏ = ") for s in backward(unit)[1:])
+    assert "unit 2 of 4" in str(unit.drawing)
+
+
 def test_folded_steps_are_walked_in_one():
     stepper = mr.step(loss(mr.RNNCell(1, 1, seed=0), [0.1] * 40))
     (run,) = [s for s in stepper.steps if "of the folded steps" in s.says]
