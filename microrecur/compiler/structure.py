@@ -66,6 +66,16 @@ def _signature_of_others(value: Any, given: Given, place: str) -> Hashable:
         return kind, tuple([signature_of(v, given, f"{place}[{k}]") for k, v in enumerate(value)])
     if isinstance(value, slice):
         return kind, value.start, value.stop, value.step
+    if hasattr(value, "__array__"):
+        raise CompileError(
+            f"{place} is a {kind.__module__}.{kind.__qualname__}: give np.asarray of it, so that "
+            "its numbers are read at every call"
+        )
+    if hasattr(value, "__next__"):
+        raise CompileError(
+            f"{place} is a {kind.__name__}, which is used up when the function is recorded: give a "
+            "list or an array"
+        )
     if isinstance(value, (np.random.Generator, np.random.RandomState)):
         raise CompileError(
             f"{place} is a random generator: its draws would be made once, while the function is "
@@ -112,11 +122,19 @@ def replaced(value: Any, leaf: Callable[[Any, str], Any], place: str) -> Any:
     return value
 
 
-def modules_in(value: Any) -> list[Module]:
-    """The modules among arguments."""
-    if isinstance(value, Module):
-        return [value]
-    parts = value.values() if isinstance(value, dict) else value
+def objects_in(value: Any) -> list[Any]:
+    """The modules and other objects among arguments: neither numbers nor containers."""
     if isinstance(value, (tuple, list, dict)):
-        return [module for part in parts for module in modules_in(part)]
-    return []
+        parts = value.values() if isinstance(value, dict) else value
+        return [found for part in parts for found in objects_in(part)]
+    plain = isinstance(value, (Tensor, np.ndarray, np.generic, int, float, str, bytes, type(None)))
+    return [] if plain else [value]
+
+
+def skeleton(value: Any) -> Any:
+    """Which containers there are and what they hold, by identity: whether they were written to."""
+    if isinstance(value, dict):
+        return id(value), tuple((k, skeleton(v)) for k, v in value.items())
+    if isinstance(value, (tuple, list)):
+        return id(value), tuple(skeleton(v) for v in value)
+    return id(value)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from microrecur.compiler.plan import Plan, build
-from microrecur.compiler.structure import as_native, modules_in, replaced
+from microrecur.compiler.structure import as_native, objects_in, replaced, skeleton
 from microrecur.compiler.watch import Watch
 from microrecur.engine.primitive import Primitive
 from microrecur.engine.tensor import Filing, Tensor, _filed, ancestry, is_recording
@@ -61,9 +61,10 @@ class Recording:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str
     ) -> None:
         self.function_name = name
-        self._watch = Watch([function, *modules_in(args), *modules_in(kwargs)])
+        self._watch = Watch([function, *objects_in(args), *objects_in(kwargs)])
         trace = Trace(name, Tensor(np.zeros(())).serial, function)
         given = _StandIns(trace, function, args, kwargs, self._watch)
+        before = skeleton(given.args), skeleton(given.kwargs)
         ran: dict[int, Module] = {}
 
         def note(module: Module, result: Any) -> None:
@@ -77,6 +78,11 @@ class Recording:
             np.errstate(all="ignore"),
         ):
             result = function(*given.args, **given.kwargs)
+        if (skeleton(given.args), skeleton(given.kwargs)) != before:
+            raise CompileError(
+                f"{name} writes into a list or a dict that it is given: it is recorded once, so no "
+                "later call would. Return what it should hold"
+            )
         self._watch.after_recording(name, trace.outlasting(), ran.values())
         self._outputs: list[Tensor] = []
         self._trace = trace

@@ -29,7 +29,6 @@ _SIMPLE = (*_ATOMS, tuple)
 _MISSING = object()
 _STANDARD = os.path.dirname(os.__file__)
 _OURS = __name__.partition(".")[0]
-_MOST = 2_000  # containers of more entries are not looked into
 
 
 class Watch:
@@ -45,6 +44,7 @@ class Watch:
         self._cells: list[tuple[Any, Any, str]] = []
         self._entries: list[tuple[dict[str, Any], str, Any, Any, str]] = []
         self._lists: list[tuple[list[Any], tuple[Any, ...], str]] = []
+        self._keys: list[tuple[set[Any] | dict[Any, Any], frozenset[Any], str]] = []
         self._arrays: list[tuple[np.ndarray, np.ndarray, str]] = []
         self._flags: list[tuple[Tensor, bool]] = []
         self._generators: list[tuple[Any, str, str]] = []
@@ -82,29 +82,41 @@ class Watch:
     def _look_into_function(self, f: types.FunctionType) -> None:
         name = f.__qualname__
         for variable, cell in zip(f.__code__.co_freevars, f.__closure__ or ()):
-            try:
-                held = cell.cell_contents
-            except ValueError:  # not bound yet
+            held = _contents(cell)
+            if held is _MISSING:
                 continue
             self._cells.append((cell, held, f"{variable}, which {name} closes over,"))
             self.look_into(held, variable)
         for default in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
             self.look_into(default, f"a default of {name}")
-        if _of_a_library(f):
+        if _installed(f.__code__.co_filename) or _is_ours(f.__module__):
             return
         for variable in sorted(_globals_named(f.__code__)):
             held = f.__globals__.get(variable, _MISSING)
+            if isinstance(held, types.ModuleType):
+                self._look_into_module(held, f.__code__)
             if held is _MISSING or isinstance(held, types.ModuleType):
                 continue
             label = f"the global {variable}"
             self._entries.append((f.__globals__, variable, _MISSING, held, label))
             self.look_into(held, label)
 
-    def _look_into_container(self, value: Any, label: str) -> None:
-        if len(value) > _MOST:
+    def _look_into_module(self, module: types.ModuleType, code: types.CodeType) -> None:
+        """Watch the attributes of an imported file of one's own that the code may name."""
+        if _installed(getattr(module, "__file__", None) or _STANDARD) or _is_ours(module.__name__):
             return
+        for name in sorted(_attributes_named(code) & vars(module).keys()):
+            held = vars(module)[name]
+            if not isinstance(held, types.ModuleType):
+                label = f"{module.__name__}.{name}"
+                self._entries.append((vars(module), name, _MISSING, held, label))
+                self.look_into(held, label)
+
+    def _look_into_container(self, value: Any, label: str) -> None:
         if isinstance(value, list):
             self._lists.append((value, tuple(value), label))
+        if isinstance(value, (set, dict)):
+            self._keys.append((value, frozenset(value), label))
         if isinstance(value, dict):
             for key, held in value.items():
                 self._entries.append((value, key, _MISSING, held, f"{label}[{key!r}]"))
@@ -128,20 +140,32 @@ class Watch:
             self._entries.append((attributes, name, _MISSING, held, label))
             # Of objects that are no modules only what they hold themselves: not all there is.
             known = isinstance(value, Module) or chosen != tuple(attributes)
-            if known or isinstance(held, (Tensor, np.ndarray, Module)):
+            if known or isinstance(held, (Tensor, np.ndarray, Module, types.FunctionType)):
                 self.look_into(held, label)
         for base in kind.__mro__:
-            if base.__module__.partition(".")[0] not in (_OURS, "builtins", "abc"):
-                for f in vars(base).values():
-                    if isinstance(f, types.FunctionType):
-                        self.look_into(f, f.__qualname__)
+            if base is not object and not _is_ours(base.__module__):
+                self._look_into_class(base)
+
+    def _look_into_class(self, kind: type) -> None:
+        """Watch its methods, and the numbers that are attributes of the class."""
+        if id(kind) in self._seen:
+            return
+        self._seen[id(kind)] = kind
+        attributes: Any = vars(kind)
+        for name, held in attributes.items():
+            number = type(held) in _ATOMS and not name.startswith("__")
+            if number or isinstance(held, (Tensor, np.ndarray, list, types.FunctionType)):
+                label = f"{kind.__name__}.{name}"
+                self._entries.append((attributes, name, _MISSING, held, label))
+                self.look_into(held, label)
 
     # -- whether it still holds --------------------------------------------------------------------
 
     def changed(self) -> str | None:
         """Say what has changed; None while the recording holds."""
         for cell, held, label in self._cells:
-            if cell.cell_contents is not held and not _same(cell.cell_contents, held):
+            now = _contents(cell)
+            if now is not held and not _same(now, held):
                 return label
         for entries, name, default, held, label in self._entries:
             now = entries.get(name, default)
@@ -154,6 +178,9 @@ class Watch:
             if len(values) != len(held) or any(
                 a is not b and not _same(a, b) for a, b in zip(values, held)
             ):
+                return label
+        for keyed, keys, label in self._keys:
+            if keyed.keys() != keys if isinstance(keyed, dict) else keyed != keys:
                 return label
         for array, copy, label in self._arrays:
             if not _same_bits(array, copy):
@@ -194,7 +221,15 @@ class Watch:
 
     def arrays(self) -> list[tuple[str, int]]:
         """What is compared number by number at every call: label and count."""
-        return [(label, array.size) for array, _, label in self._arrays]
+        lists = [(label, len(held)) for _, held, label in self._lists]
+        return [(label, array.size) for array, _, label in self._arrays] + lists
+
+
+def _contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not bound yet, or no more
+        return _MISSING
 
 
 def _without_numbers(value: Any) -> bool:
@@ -203,11 +238,18 @@ def _without_numbers(value: Any) -> bool:
     return own or isinstance(value, (type, types.ModuleType))
 
 
-def _of_a_library(f: types.FunctionType) -> bool:
-    """Whether it was installed, not written by who compiles: its globals do not change."""
-    file = f.__code__.co_filename
-    installed = file.startswith(_STANDARD) or "site-packages" in file or "dist-packages" in file
-    return installed or (f.__module__ or "").partition(".")[0] == _OURS
+def _is_ours(module: str | None) -> bool:
+    return (module or "").partition(".")[0] == _OURS
+
+
+def _installed(file: str) -> bool:
+    """Whether it was not written by who compiles: what it holds does not change."""
+    return file.startswith(_STANDARD) or "site-packages" in file or "dist-packages" in file
+
+
+def _attributes_named(code: types.CodeType) -> set[str]:
+    nested = (c for c in code.co_consts if isinstance(c, types.CodeType))
+    return set(code.co_names).union(*map(_attributes_named, nested))
 
 
 def _globals_named(code: types.CodeType) -> set[str]:

@@ -3,6 +3,7 @@
 import copy
 import functools
 import gc
+import importlib
 import pickle
 import threading
 import warnings
@@ -308,6 +309,91 @@ def test_an_array_nobody_names_is_watched_where_an_op_reads_it():
     Holder.array[0] = 7.0
     agrees(f, x)
     assert recorded(f) == 2
+
+
+def test_settings_given_as_an_object_are_watched():
+    class Settings:
+        power, steps = 2, [1]
+
+        def __init__(self):
+            self.scale = 2.0
+
+        def offset(self):
+            return len(self.steps) + scale
+
+    settings = Settings()
+    for f in (
+        mr.compile(lambda x, s: x**s.power * s.scale + s.offset()),
+        mr.compile(lambda x, s: x**settings.power * settings.scale + settings.offset()),
+    ):
+        x = mr.tensor([1.0, 3.0])
+        agrees(f, x, settings)
+        for k in range(3):
+            settings.scale += 1
+            agrees(f, x, settings)
+            Settings.power += 1
+            agrees(f, x, settings)
+            settings.steps.append(k)
+            agrees(f, x, settings)
+        agrees(f, x, settings)
+        assert recorded(f) == 10
+
+
+def test_attributes_of_ones_own_files_are_watched(tmp_path, monkeypatch):
+    (tmp_path / "my_settings.py").write_text("import numpy as np\nscale, rows = 2.0, np.ones(2)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(globals(), "my_settings", importlib.import_module("my_settings"))
+    f = mr.compile(lambda x: x * my_settings.scale + my_settings.rows.sum())  # noqa: F821
+    x = mr.tensor([1.0, 3.0])
+    agrees(f, x)
+    globals()["my_settings"].scale = 5.0
+    agrees(f, x)
+    globals()["my_settings"].rows[0] = 7.0
+    agrees(f, x)
+    agrees(f, x)
+    assert recorded(f) == 3
+
+
+def test_containers_closed_over_are_watched():
+    names, chosen, by_name = ["a"], {1, 2}, {"a": 1.0}
+
+    def f(x):
+        for name in names:
+            x = x * by_name.get(name, 0.5)
+        return x * len(by_name) * max(chosen)
+
+    g = mr.compile(f)
+    x = mr.tensor([1.0, 3.0])
+    changes = [
+        lambda: names.append("b"),
+        lambda: chosen.add(7),
+        lambda: by_name.update(b=4.0),
+        lambda: by_name.update(a=3.0),
+        lambda: names.reverse(),
+        lambda: names.__setitem__(0, "c"),
+    ]
+    for change in changes:
+        agrees(g, x)
+        change()
+    agrees(g, x)
+    agrees(g, x)
+    assert recorded(g) == 7
+
+
+def test_defaults_and_helpers_are_watched():
+    w = mr.tensor([1.0, 2.0])
+
+    def helper(x, by=[2.0]):  # noqa: B006
+        return x * by[0] * w
+
+    f = mr.compile(lambda x, h=helper: h(x))
+    x = mr.tensor([1.0, 3.0])
+    agrees(f, x)
+    helper.__defaults__[0][0] = 5.0
+    agrees(f, x)
+    w = mr.tensor([3.0, 3.0])
+    agrees(f, x)
+    assert recorded(f) == 3
 
 
 def test_an_array_made_inside_is_not_watched():

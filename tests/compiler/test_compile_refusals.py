@@ -164,6 +164,30 @@ def test_a_state_that_is_kept_is_refused():
         mr.compile(lambda x: (rows.append(1), x)[1])(X)
 
 
+def test_writing_into_a_list_or_a_dict_that_is_given_is_refused():
+    cell = mr.LSTMCell(3, 2, seed=0)
+    with pytest.raises(mr.CompileError, match=r"^LSTMCell writes into a list or a dict that"):
+        mr.compile(cell)(X, gates={})
+    with pytest.raises(mr.CompileError, match=r"^<lambda> writes into a list or a dict"):
+        mr.compile(lambda x, kept: (kept[0].append(x), x)[1])(X, [[1]])
+
+    def f(x):
+        gates = {}
+        cell(x, gates=gates)
+        return gates
+
+    found = mr.compile(f)(X)
+    assert list(found) == ["i", "f", "g", "o"]
+    np.testing.assert_allclose(found["o"].data, f(X)["o"].data, atol=1e-12)
+
+
+class Foreign:
+    """An array of another library."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones(3)
+
+
 rng = np.random.default_rng(0)
 
 
@@ -199,6 +223,8 @@ ARGUMENTS = {
     "complex": (np.ones(2, complex), "argument 2 holds complex128, which are no real numbers"),
     "objects": ([np.array(["a"])], r"argument 2\[0\] holds <U1, which are no real numbers"),
     "masked": ({"k": np.ma.ones(2)}, r"argument 2\['k'\] is a MaskedArray: give a plain array"),
+    "iterator": (iter([1.0]), "argument 2 is a list_iterator, which is used up when"),
+    "foreign": ([Foreign()], r"argument 2\[0\] is a .*Foreign: give np.asarray of it, so that its"),
     "matrix": (np.ones((2, 2)).view(np.matrix), "argument 2 is a matrix: give a plain array"),
 }
 
