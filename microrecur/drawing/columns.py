@@ -27,14 +27,21 @@ LIMITS = {
 
 _ROOM = 1326.0  # points that 11-point text may be drawn over to be 9 pixels high at 1100
 _ENDS = 56.0  # beyond the steps themselves: half of the first and the last state
-_TAIL = 126.0  # a loss behind them
+_TAIL, _LONG_TAIL = 126.0, 150.0  # a loss behind them; each of more, which may hold shapes
 
 
 def limits(cell: Cell, plan: Blueprint) -> tuple[int, int, int]:
     """How many steps stay legible, and how many are kept at either end of more."""
+    behind = max(len(cell.tail), cell.behind)
+    room = _ROOM - _ENDS - (_TAIL if behind < 2 else _LONG_TAIL) * behind
     if cell.anatomy is None:
-        return LIMITS[cell.kind, cell.level]
-    room = _ROOM - _ENDS - _TAIL * cell.has_loss
+        most, first, last = LIMITS[cell.kind, cell.level]
+        if behind < 2:
+            return most, first, last
+        most = max(1, min(most, int(room // plan.pitch)))
+        while first and (first + last) * plan.pitch + FOLD_WIDTH > room:
+            first -= 1
+        return most, first, last
     most = max(1, int(room // plan.pitch))
     kept = max(1, min(4, int((room - FOLD_WIDTH) // plan.pitch)))
     return most, kept // 2, kept - kept // 2
@@ -147,7 +154,8 @@ def widened(cell: Cell, plan: Blueprint, shown: tuple[int, ...], path: bool) -> 
     if cell.anatomy is None or len(cell.steps) == 1:
         return plan
     folds = sum(hidden for hidden, _ in _runs(cell.steps, shown))
-    room = _ROOM - _ENDS - _TAIL * cell.has_loss - FOLD_WIDTH * folds
+    tail = (_TAIL if len(cell.tail) < 2 else _LONG_TAIL) * len(cell.tail)
+    room = _ROOM - _ENDS - tail - FOLD_WIDTH * folds
     spare = room / len(shown) - plan.pitch
     column = own_layout.column(cell.anatomy, spare)
     return own_layout.own_cell(cell.anatomy, False, column, path)

@@ -9,6 +9,8 @@ from microrecur.drawing.anatomy import read_own
 from microrecur.drawing.automatic import draw_any
 from microrecur.drawing.automatic import note as note_below
 from microrecur.drawing.backward import NOTE, differentiated, draw_backward
+from microrecur.drawing.floors import NOTE as NOTE_ON_FLOORS
+from microrecur.drawing.floors import Layer, draw_floors, read_floors
 from microrecur.drawing.grid import NOTE as GRID_NOTE
 from microrecur.drawing.grid import draw_grid
 from microrecur.drawing.grid_cells import Grid, read_grid
@@ -49,6 +51,9 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
     cell = known_cell(forward) if forward is not None else None
     if forward is not None and cell is not None:
         return _backward(graph, forward, cell, wish)
+    floors = read_floors(graph, known_cell) if wish.path is None and wish.shares is None else None
+    if floors is not None:
+        return _floors(graph, floors, wish)
     grid = read_grid(graph, wish)
     scene = draw_any(graph, wish) if grid is None else draw_grid(graph, grid, wish)
     _tell(scene, graph, wish, _title(graph, None) if grid is None else _grid_title(grid))
@@ -57,10 +62,7 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
         for line in filter(None, (wish.caption, about)):
             note_below(scene, line)
         return scene
-    symbols = {node.symbol for node in graph.nodes}
-    (left, low), (right, _) = below.extent(scene)
-    caption = " · ".join(filter(None, (wish.caption, about or GRID_NOTE)))
-    below.add_legend(scene, symbols, left, right, low - 26.0, caption)
+    _legend(scene, graph, " · ".join(filter(None, (wish.caption, about or GRID_NOTE))))
     if wish.title:
         _add_title(scene, wish.title)
     return scene
@@ -82,6 +84,22 @@ def _backward(graph: Graph, forward: Graph, cell: Cell, wish: Wish) -> Scene:
     if wish.title:
         _add_title(scene, wish.title)
     return scene
+
+
+def _floors(graph: Graph, floors: list[tuple[Layer, Cell]], wish: Wish) -> Scene:
+    """Stacked layers, each drawn as its cell."""
+    scene = draw_floors(floors, wish)
+    _tell(scene, graph, wish, f"{len(floors)} layers, each: {_title(graph, floors[-1][1])}")
+    _legend(scene, graph, " · ".join(filter(None, (wish.caption, NOTE_ON_FLOORS))))
+    if wish.title:
+        _add_title(scene, wish.title)
+    return scene
+
+
+def _legend(scene: Scene, graph: Graph, caption: str) -> None:
+    symbols = {node.symbol for node in graph.nodes}
+    (left, low), (right, _) = below.extent(scene)
+    below.add_legend(scene, symbols, left, right, low - 26.0, caption)
 
 
 def _known(graph: Graph, cell: Cell, wish: Wish) -> Scene:

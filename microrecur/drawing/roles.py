@@ -44,6 +44,7 @@ class Cell:
     tail: tuple[Node, ...]  # nodes between the states and the root: a loss, a read-out
     root: Node
     anatomy: Anatomy | None = None  # of a cell that is none of the textbook's
+    behind: int = 0  # how many shapes stand behind the states of a floor above
 
     @property
     def part_names(self) -> set[str]:
@@ -138,6 +139,8 @@ def _parts(graph: Graph, stepped: Iterable[Node], kind: str) -> dict[str, tuple[
     taken: set[tuple[int, str]] = set()
     for node in stepped:
         part = node.name or _unnamed(graph, node, kind, parts)
+        if node.role == "input" and not (part or "").startswith("Σ"):
+            part = "x"
         assert node.step is not None
         if part is None or (node.step, part) in taken:
             return None

@@ -1,0 +1,94 @@
+"""Stacked layers by gate or by op: one floor per layer, each drawn as its cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import microrecur as mr
+from microrecur.drawing.export import smallest_text_px
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("fontTools")
+
+from .collisions import collisions, overflows
+
+XS = [0.9, -0.5, 0.7, 0.3, -0.8, 1.1] * 5
+
+
+def stack(make: Any, steps: int, layers: int = 2, **options: Any) -> mr.Tensor:
+    layer = make(1, 1, num_layers=layers, seed=0, **options)
+    return layer([[x] for x in XS[:steps]])[0][-1]
+
+
+@pytest.mark.parametrize(
+    ("make", "steps", "layers", "level"),
+    [
+        (mr.LSTM, 3, 2, "gate"),
+        (mr.LSTM, 30, 2, "gate"),
+        (mr.LSTM, 2, 2, "op"),
+        (mr.GRU, 4, 2, "gate"),
+        (mr.GRU, 2, 2, "op"),
+        (mr.RNN, 6, 3, "gate"),
+        (mr.RNN, 1, 2, "op"),
+    ],
+)
+def test_stacked_layers_are_pinned_legible_and_free_of_collisions(
+    make: Any, steps: int, layers: int, level: str
+) -> None:
+    drawing = mr.draw(stack(make, steps, layers), level=level)
+    scene = drawing.scene
+    assert scene.pinned
+    assert collisions(scene) == []
+    assert overflows(scene) == []
+    assert smallest_text_px(drawing.svg(), 1100.0) >= 9.0
+    keys = [node.key for node in scene.nodes]
+    assert len(keys) == len(set(keys))
+    assert all(edge.source in keys and edge.target in keys for edge in scene.edges)
+
+
+def test_later_layers_stand_above_and_share_their_columns() -> None:
+    scene = mr.draw(stack(mr.LSTM, 2), level="gate").scene
+    at = {node.key: node.center for node in scene.nodes}
+    for part in ("t1.f", "t2.g", "t2.h"):
+        low, high = at[f"layer0.{part}"], at[f"layer1.{part}"]
+        assert low is not None and high is not None
+        assert low[0] == high[0]
+        assert low[1] < high[1]
+    labels = [panel.label for panel in scene.panels]
+    assert labels == ["layer1 · t = 1", "layer1 · t = 2", "layer0 · t = 1", "layer0 · t = 2"]
+
+
+def test_a_layer_reads_the_states_of_the_one_below_as_its_inputs() -> None:
+    y = stack(mr.LSTM, 2)
+    scene = mr.draw(y, level="gate").scene
+    copy = next(node for node in scene.nodes if node.key == "layer1.t2.x")
+    assert copy.id == "layer0.t2.h"
+    assert copy.kind == "state"
+    value = mr.graph(y).find("layer0.t2.h").value
+    assert value is not None
+    assert copy.lines[-1].endswith(f"{value:.2f}")
+    ends = {edge.id for edge in scene.edges}
+    assert ("layer0.t2.h", "layer1.t2.f") in ends
+    known = {(edge.source, edge.target) for edge in mr.graph(y, level="gate").edges}
+    assert {pair for pair in ends if pair is not None and pair[0] != pair[1]} <= known
+
+
+def test_every_floor_folds_the_same_steps() -> None:
+    scene = mr.draw(stack(mr.RNN, 30, 3), level="gate").scene
+    folds = [node for node in scene.nodes if node.kind == "folded"]
+    assert len({node.lines[0] for node in folds}) == 1
+    assert len({node.center[0] for node in folds if node.center}) == 1
+    assert len(folds) == 3
+
+
+def test_the_caption_says_how_layers_join() -> None:
+    drawing = mr.draw(stack(mr.GRU, 2), level="gate")
+    assert drawing.scene.title.startswith("2 layers, each: GRU cell")
+    words = " ".join(caption.text.text for caption in drawing.scene.captions)
+    assert "each layer reads the states of the layer below it" in words
+
+
+def test_both_directions_are_no_stack_of_floors() -> None:
+    assert not mr.draw(stack(mr.GRU, 2, bidirectional=True), level="gate").scene.pinned
