@@ -152,6 +152,8 @@ def ceiling_bars(flow: Flow, ax: Axes | None = None) -> Axes:
         A logarithmic axis; a bar hangs from 1 downwards, or stands on it. A weight has no ceiling
         and counts with its own size.
     """
+    from matplotlib.ticker import MaxNLocator
+
     if ax is None:
         from matplotlib import pyplot
 
@@ -160,7 +162,7 @@ def ceiling_bars(flow: Flow, ax: Axes | None = None) -> Axes:
     for entry in flow.ledger():
         ceiling += math.log10(abs(entry.value) if entry.bound is None else entry.bound)
         heights.append((ceiling, math.log10(abs(entry.running))))
-        labels.append("w" if entry.bound is None else f"≤ {notation.bound(entry.bound)}")
+        labels.append("w" if entry.kind == "weight" else f"≤ {notation.bound(entry.bound or 1)}")
     places = range(len(heights))
     ax.bar([k - 0.2 for k in places], [c for c, _ in heights], 0.4, color=ORANGE, label="ceiling")
     actual = [a for _, a in heights]
@@ -169,6 +171,7 @@ def ceiling_bars(flow: Flow, ax: Axes | None = None) -> Axes:
     ax.axhline(0, color="#444444", linewidth=0.8)
     ax.set_xticks(list(places), labels, rotation=0 if len(labels) < 14 else 90, fontsize=8)
     ax.set_ylabel("running product")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_formatter(lambda value, _: notation.power_of_ten(round(value)))
     ax.set_xlabel("factors passed, from the last state back to the first")
     ax.legend(frameon=False, loc="lower left")

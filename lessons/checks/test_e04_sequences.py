@@ -251,6 +251,10 @@ def _independent(seq, p0, P):
     return float(np.log(p0[seq]).sum())
 
 
+def _other_base(seq, p0, P):
+    return markov_reference(seq, p0, P) / np.log(10)
+
+
 markov_logprob = Exercise(
     name="e04.markov_logprob",
     task="Compute the log-probability of a sequence under a Markov chain.",
@@ -277,6 +281,12 @@ markov_logprob = Exercise(
             wrong=_no_start,
             said="without the probability of the first state",
             hint="T states make T − 1 steps. What is the T-th factor of the joint probability?",
+        ),
+        Slip(
+            "another base",
+            wrong=_other_base,
+            said="with logarithms to the base 10",
+            hint="To which base is the logarithm of e equal to 1, and to which one is yours?",
         ),
         Slip(
             "steps independent",
@@ -339,6 +349,10 @@ def _by_variance(series, n_train):
     return (series - train.mean()) / train.var()
 
 
+def _spread_of_all(series, n_train):
+    return (series - series[:n_train].mean()) / series.std()
+
+
 standardise = Exercise(
     name="e04.standardise",
     task="Scale a series by the mean and spread of its training part.",
@@ -352,6 +366,12 @@ standardise = Exercise(
             wrong=_whole_series,
             said="with mean and spread of the whole series, the future included",
             hint="On day 80, could you have known that mean?",
+        ),
+        Slip(
+            "spread of the whole series",
+            wrong=_spread_of_all,
+            said="with the mean of the training part, but the spread of all",
+            hint="Your mean was known on the last day of training. Was the number you divide by?",
         ),
         Slip(
             "each part by itself",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from microrecur.lessons.checks import recorded_rnn
-from microrecur.lessons.checks.recorded_rnn import record
 
 import microrecur as mr
 from microrecur.course import Exercise, Slip
+from microrecur.lessons.checks import recorded_rnn
+from microrecur.lessons.checks.recorded_rnn import record
 
 # -- rnn_cell --------------------------------------------------------------------------------------
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from microrecur.lessons.checks import recorded_rnn
-from microrecur.lessons.checks.recorded_rnn import gathered, loss, record, three_steps
 
 import microrecur as mr
 from microrecur.course import Exercise, Slip
+from microrecur.lessons.checks import recorded_rnn
+from microrecur.lessons.checks.recorded_rnn import gathered, loss, record, three_steps
 
 GRADIENTS = ("∂L/∂X", "∂L/∂Wx", "∂L/∂Wh", "∂L/∂b", "∂L/∂h₀")
 AXES = {
@@ -98,6 +98,19 @@ def _slope_not_squared(*case):
     return _walk(*case, slope=lambda h: 1 - h)
 
 
+def _slope_of_slope(*case):
+    return _walk(*case, slope=lambda h: 1 - np.tanh(h) ** 2)
+
+
+def _sigmoid_rule(*case):
+    return _walk(*case, slope=lambda h: h * (1 - h))
+
+
+def _slope_on_carry_alone(X, h0, Wx, Wh, b, dH):
+    slopes = [1 - h**2 for h in _states(X, h0, Wx, Wh, b)[1:]]
+    return _walk(X, h0, Wx, Wh, b, dH / np.stack(slopes))
+
+
 def _from_zeros(X, h0, Wx, Wh, b, dH):
     return _walk(X, np.zeros(h0.shape), Wx, Wh, b, dH)
 
@@ -156,6 +169,26 @@ rnn_backward = Exercise(
             hint="Try your slope at h = −0.9. Can tanh be steeper there than at 0, where its slope "
             "is 1?",
             missing=SLOPES,
+        ),
+        Slip(
+            "tanh applied twice",
+            wrong=_slope_of_slope,
+            said="with the slope of tanh taken at h, not at z",
+            hint="h has been through tanh already. What is left to do to it to get the slope?",
+            missing=SLOPES,
+        ),
+        Slip(
+            "the slope of the sigmoid",
+            wrong=_sigmoid_rule,
+            said="with the slope of σ in place of that of tanh",
+            hint="What does your slope give at h = 0, where tanh is steepest?",
+            missing=SLOPES,
+        ),
+        Slip(
+            "dH not through tanh'",
+            wrong=_slope_on_carry_alone,
+            said="when dH goes around tanh and only what later steps send goes through it",
+            hint="dH[t] is the gradient at h_t, too. Which edge still lies between it and z_t?",
         ),
         Slip(
             "h0 taken as 0",
@@ -368,6 +401,10 @@ def _last_chunk_alone(X, h0, Wx, Wh, b, dH, k):
     return _walk(X, h0, Wx, Wh, b, kept, cut=_cuts(len(X), k))
 
 
+def _cut_at_h0_too(X, h0, Wx, Wh, b, dH, k):
+    return _walk(X, h0, Wx, Wh, b, dH, cut=[t for t in range(len(X)) if (len(X) - t) % k == 0])
+
+
 def _chunks_too_long(X, h0, Wx, Wh, b, dH, k):
     return _walk(X, h0, Wx, Wh, b, dH, cut=_cuts(len(X), k + 1))
 
@@ -406,6 +443,12 @@ truncated_backward = Exercise(
             said="from the loss of the last chunk alone",
             hint="Every chunk has losses of its own. After the first cut, does your walk go on to "
             "collect them?",
+        ),
+        Slip(
+            "cut before step 1 too",
+            wrong=_cut_at_h0_too,
+            said="but where k divides T: there nothing reaches h₀",
+            hint="With k = T nothing is to be cut. What does your dh0 hold then?",
         ),
         Slip(
             "chunks one step too long",

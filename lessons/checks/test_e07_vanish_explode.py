@@ -56,6 +56,10 @@ def _signed(phi, w, T):
     return (CEILING[phi] * w) ** T
 
 
+def _ceiling_once(phi, w, T):
+    return CEILING[phi] * abs(w) ** T
+
+
 def _w_once(phi, w, T):
     return CEILING[phi] ** T * abs(w)
 
@@ -97,6 +101,12 @@ bound = Exercise(
             wrong=_signed,
             said="but for its sign",
             hint="Can a bound on a size be negative?",
+        ),
+        Slip(
+            "slope counted once",
+            wrong=_ceiling_once,
+            said="when only one slope is passed",
+            hint="Each of the T steps has a φ of its own. How many slopes are in your product?",
         ),
         Slip(
             "w counted once",
@@ -243,7 +253,7 @@ jacobian_product = Exercise(
 
 
 def regime_probe(rng):
-    """Eight networks, each far from the border between the two answers."""
+    """Eight networks, each clear of the border, which lies elsewhere for each φ."""
 
     def near(value):
         return float(value * rng.uniform(0.97, 1.03))
@@ -251,13 +261,13 @@ def regime_probe(rng):
     wide = int(rng.integers(60, 69))
     return [
         ("tanh", near(0.9), wide),
-        ("tanh", near(1.2), wide),
+        ("tanh", near(1.5), wide),
         ("tanh", near(3.2), wide),
         ("tanh", near(3.2), 1),
         ("sigmoid", near(3.0), wide),
         ("sigmoid", near(30.0), wide),
         ("relu", near(0.9), wide),
-        ("relu", near(2.2), wide),
+        ("relu", near(1.75), wide),
     ]
 
 
@@ -307,7 +317,7 @@ def _sigmoid_never(phi, gain, H):
 
 
 def _width_ignored(phi, gain, H):
-    return regime_reference(phi, gain, 64)
+    return regime_reference(phi, gain, 64 if H == 1 else H)
 
 
 def _the_other_way_round(phi, gain, H):
