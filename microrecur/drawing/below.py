@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from microrecur.drawing import labels
 from microrecur.drawing.placing import label_box
 from microrecur.drawing.scene import Bar, Caption, Point, Scene, Text
-from microrecur.drawing.sheet import Sheet
+from microrecur.drawing.sheet import BOX, Sheet
 from microrecur.drawing.style import LEGEND, SMALL_TEXT
 from microrecur.drawing.text_size import text_width
 from microrecur.drawing.track import Track
@@ -17,6 +17,7 @@ from microrecur.graphs.notation import count, number, power_of_ten
 _STRIP_HEIGHT = 76.0  # of the largest bar
 _LOWEST = 4.0  # of the smallest: a bar that is there is seen
 _BAR = 26.0
+_BETWEEN = 8.0  # the texts of two bars
 _ROW = 17.0  # between lines of text
 
 
@@ -109,7 +110,9 @@ def _add_strip(
     scene: Scene, sheet: Sheet, track: Track, left: float, right: float, low: float
 ) -> float:
     """Bars of |∏| on a log scale, one per named node of the path; returns where the strip ends."""
-    stations = _stations(sheet, track)
+    scale = "|running product|"
+    wide = text_width(scale, SMALL_TEXT)
+    stations = _stations(sheet, track, right - wide - 10.0)
     sizes = [abs(track.at(id)) for id, _ in stations]
     finite = [size for size in sizes if size > 0.0 and math.isfinite(size)]
     if not finite:
@@ -128,8 +131,8 @@ def _add_strip(
         scene.captions.append(
             Caption(Text(_bar_name(sheet, track, id), "path", SMALL_TEXT), (x, base - 12.0))
         )
-    lines = ("|running product|", "log scale", f"{power_of_ten(floor)} … {power_of_ten(ceiling)}")
-    x = right - text_width(lines[0], SMALL_TEXT) / 2 - 4.0
+    lines = (scale, "log scale", f"{power_of_ten(floor)} … {power_of_ten(ceiling)}")
+    x = right - wide / 2 - 4.0
     for k, line in enumerate(lines):
         scene.captions.append(Caption(labels.note(line), (x, base + 52.0 - 14.0 * k)))
     return base - 22.0
@@ -152,28 +155,59 @@ def _bar_name(sheet: Sheet, track: Track, id: str) -> str:
     return f"∂{sheet.names.node(root)}/∂{name}"
 
 
-def _stations(sheet: Sheet, track: Track) -> list[tuple[str, float]]:
-    """The path's named nodes that are drawn, and where their bars stand: evenly over each step."""
-    by_step: dict[int, list[str]] = {}
-    for id in reversed(track.path.ids[1:]):
-        step = sheet.cell.parts.get(id, (None, ""))[0]
-        if step is not None and id in sheet.nodes and sheet.graph.find(id).name:
-            by_step.setdefault(step, []).append(id)
-    placed: list[tuple[str, float]] = []
-    for step, ids in by_step.items():
-        origin = sheet.columns.origins[step]
-        if step == sheet.cell.steps[0] - 1:
-            placed += [(id, _middle(sheet, id)) for id in ids]
-            continue
-        room = (sheet.plan.pitch - 8.0 if sheet.plan.boxes else sheet.plan.width) / len(ids)
-        placed += [(id, origin + (k + 0.5) * room) for k, id in enumerate(ids)]
-    return placed
+def _stations(sheet: Sheet, track: Track, right: float) -> list[tuple[str, float]]:
+    """The path's named nodes that are drawn, and where their bars stand: each below its node.
+
+    Where several nodes stand close, their bars make room for one another's numbers and names.
+    """
+    placed = [
+        (id, _below(sheet, track, id))
+        for id in reversed(track.path.ids[1:])
+        if id in sheet.nodes and sheet.graph.find(id).name and id in sheet.cell.parts
+    ]
+    placed.sort(key=lambda station: station[1])
+    halves = [_half_width(sheet, track, id) + _BETWEEN / 2 for id, _ in placed]
+    xs = _apart([x for _, x in placed], halves)
+    for k in reversed(range(len(xs))):
+        beside = xs[k + 1] - halves[k + 1] if k + 1 < len(xs) else right
+        xs[k] = min(xs[k], beside - halves[k])
+    return [(id, x) for (id, _), x in zip(placed, xs, strict=True)]
 
 
-def _middle(sheet: Sheet, id: str) -> float:
-    center = sheet.nodes[id].center
+def _apart(wanted: list[float], halves: list[float]) -> list[float]:
+    """Places as near as can be to those wanted, so that no two items overlap.
+
+    Items that would overlap stand side by side, about the mean of the places they want.
+    """
+    groups: list[tuple[list[int], float]] = []  # their items; where the first one's left edge is
+    for k, x in enumerate(wanted):
+        items, left = [k], x - halves[k]
+        while groups and groups[-1][1] + sum(2 * halves[i] for i in groups[-1][0]) > left:
+            items = groups.pop()[0] + items
+            offsets = [
+                sum(2 * halves[j] for j in items[:n]) + halves[i] for n, i in enumerate(items)
+            ]
+            left = sum(wanted[i] - off for i, off in zip(items, offsets, strict=True)) / len(items)
+        groups.append((items, left))
+    found = []
+    for items, left in groups:
+        for i in items:
+            found.append(left + halves[i])
+            left += 2 * halves[i]
+    return found
+
+
+def _below(sheet: Sheet, track: Track, id: str) -> float:
+    """The middle of the shape a path leaves a node by: the state box, or the op before it."""
+    boxed = id + BOX in sheet.nodes and track.leaves_box(id, sheet.cell, sheet.plan)
+    center = sheet.nodes[id + BOX if boxed else id].center
     assert center is not None
     return center[0]
+
+
+def _half_width(sheet: Sheet, track: Track, id: str) -> float:
+    texts = (_bar_name(sheet, track, id), number(track.at(id)))
+    return max(text_width(text, SMALL_TEXT) for text in texts) / 2
 
 
 def path_caption(sheet: Sheet, track: Track, about: str = "") -> str:

@@ -370,7 +370,7 @@ def test_long_unrollings_fold_their_middle() -> None:
     drawn = scene(loss("rnn", 30), "op", "t0.h")
     fold = next(node for node in drawn.nodes if node.kind == "folded")
     assert fold.lines[:2] == ("26 steps", "folded")
-    assert fold.lines[2].startswith("∏ = ")
+    assert fold.lines[2].startswith("× ")
     assert [panel.label for panel in drawn.panels] == ["t = 1", "t = 2", "t = 29", "t = 30"]
 
 
@@ -379,7 +379,7 @@ def test_the_folded_product_is_what_lies_between_its_ends() -> None:
     path = strongest_path(graph, "t0.h")
     running = dict(zip(path.ids[1:], path.running, strict=True))
     fold = next(n for n in lay_out(graph, Wish(path=path)).nodes if n.kind == "folded")
-    assert fold.lines[2] == f"∏ = {mr_number(running['t2.h'] / running['t28.h'])}"
+    assert fold.lines[2] == f"× {mr_number(running['t2.h'] / running['t28.h'])}"
 
 
 def test_without_a_path_the_fold_only_counts() -> None:
@@ -449,3 +449,19 @@ def test_printing_a_picture_moves_no_terminal() -> None:
     assert "red" in shown
     assert not set(shown) & {"\x1b", "\x07"}
     assert not set(str(mr.step(mr.tanh(y), path=x))) & {"\x1b", "\x07"}
+
+
+@pytest.mark.parametrize("cell", [mr.LSTMCell, mr.GRUCell, mr.RNNCell])
+def test_every_bar_stands_below_its_node_and_no_two_overlap(cell: Any) -> None:
+    loss = ((_last(mr.unroll(cell(1, 1, seed=1), [0.9, -0.5, 0.7])) - 0.3) ** 2).named("L")
+    drawing = mr.draw(loss, path="h0")
+    scene = drawing.scene
+    middles = {bar.id: (bar.low[0] + bar.high[0]) / 2 for bar in scene.bars if bar.id}
+    on_path = [e.id[0] for e in scene.edges if e.on_path and e.id]
+    named = [id for id in on_path if mr.graph(loss, level="gate").find(id).name]
+    assert set(middles) == set(named)
+    for id, x in middles.items():
+        shapes = [n.center[0] for n in scene.nodes if n.id == id and n.center]
+        assert min(abs(x - at) for at in shapes) < 36.0, id
+    xs = sorted(middles.values())
+    assert all(b - a > 30.0 for a, b in zip(xs, xs[1:]))
