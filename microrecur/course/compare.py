@@ -114,9 +114,8 @@ def _array_fault(
     plain = isinstance(value, numbers.Number) and not isinstance(value, bool)
     if not plain and not isinstance(value, (np.ndarray, np.generic)):
         return Fault("type", f"{name} is {kind_of(value)}; {wanted} is asked for")
-    try:
-        theirs = np.asarray(value)
-    except (OverflowError, ValueError):
+    theirs = np.asarray(value)
+    if plain and theirs.dtype.kind == "O":
         return Fault("finite", f"{name} is too large a number")
     truth = theirs.dtype.kind == "b" and ours.dtype.kind != "b"
     if theirs.dtype.kind not in "biuf" or truth:
@@ -203,7 +202,9 @@ def _common_factor(theirs: np.ndarray, ours: np.ndarray, rtol: float) -> str | N
 
 
 def _short(number: Any) -> str:
-    return f"{float(number):.3g}".replace("-", "−")
+    """Three digits; a factor of nearly one with enough of them to see that it is not."""
+    near = 0 < abs(float(number) - 1) < 5e-3
+    return (f"{float(number):.9g}" if near else f"{float(number):.3g}").replace("-", "−")
 
 
 # -- how far apart ---------------------------------------------------------------------------------
@@ -211,11 +212,9 @@ def _short(number: Any) -> str:
 
 def distance(a: Any, b: Any) -> float:
     """How far a value is from another: the largest gap in an array by its largest number."""
-    if found := fault(a, b, "it"):
-        if found.stage not in ("value", "finite"):
-            return math.inf
-    else:
-        return 0.0
+    found = fault(a, b, "it")
+    if found and found.stage not in ("value", "finite"):
+        return math.inf
     return max((_gap(x, y) for x, y in zip(_leaves(a), _leaves(b))), default=0.0)
 
 

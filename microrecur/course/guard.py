@@ -77,13 +77,22 @@ class Guard:
 
     def __init__(self, file: str, allows: list[str], private: list[str], own: str) -> None:
         self.file, self.allows, self.own = file, frozenset(allows), own
-        self.private = tuple(os.path.join(folder, "") for folder in private)
+        hidden = [*private, *([] if "microrecur" in allows else [own])]
+        self.private = tuple(os.path.join(os.path.realpath(folder), "") for folder in hidden)
         self.armed = False
         self.told: tuple[str, int | None] | None = None  # what was refused, and in which line
 
     def install(self) -> None:
         """Watch from now on; it bites only while `armed`."""
+        sys.meta_path.insert(0, self)
         sys.addaudithook(self._hook)
+
+    def find_spec(self, name: str, *_: Any) -> None:
+        """Find nothing; refuse another engine, whoever asks importlib for it."""
+        if self.armed and name.partition(".")[0] in ENGINES:
+            frame = sys._getframe(1)
+            if not self._by_package(frame):
+                self._imports(name, self._line(frame))
 
     def importer(self) -> Callable[..., Any]:
         """The `__import__` that the learner's own lines call, for modules loaded before too."""
@@ -122,10 +131,6 @@ class Guard:
             self.refuse(_EVENTS[event], self._line(sys._getframe(1)))
         elif event == "open":
             self._opens(args, sys._getframe(1))
-        elif event == "import":
-            name = str(args[0])
-            if name.partition(".")[0] in ENGINES and not self._by_package(sys._getframe(1)):
-                self._imports(name, self._line(sys._getframe(1)))
 
     def _opens(self, args: tuple[Any, ...], frame: FrameType) -> None:
         path, mode, flags = args

@@ -71,7 +71,7 @@ class Process:
     def __init__(self, wall: float = WALL) -> None:
         self._token = secrets.token_hex(16)
         self._folder = tempfile.mkdtemp(prefix="answer-")
-        self._until = time.monotonic() + wall
+        self._wall, self._until = wall, time.monotonic() + wall
         environment = {k: v for k, v in os.environ.items() if k in ("PATH", "SYSTEMROOT", "LANG")}
         environment |= dict.fromkeys(
             ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
@@ -200,7 +200,7 @@ class Process:
         token = self._token.encode()
         lines = [x for x in bytes(self._report).split(b"\n") if x.startswith(token)]
         if alive and not lines:
-            return Run("slow", printed=printed)
+            return Run("slow", why=f"{self._wall:g}", printed=printed)
         if len(lines) != 1:
             return Run("died", why=_ending(self._popen.returncode), printed=printed)
         try:
@@ -211,6 +211,8 @@ class Process:
             )
             texts = {key: str(found.get(key) or "") for key in ("error", "why")}
             line, case = found.get("line"), int(found.get("case") or 0)
+            if found["kind"] == "timeout":
+                texts["why"] = f"{seconds:g}"
             return Run(str(found["kind"]), outcomes, **texts, line=line, case=case, printed=printed)
         except (ValueError, TypeError, KeyError, RecursionError):
             return Run("garbled", printed=printed)

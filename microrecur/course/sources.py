@@ -6,7 +6,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-from microrecur.course.exercise import UnknownExercise, folder
+from microrecur.course.exercise import NAME, UnknownExercise, folder
 
 
 @cache
@@ -42,6 +42,8 @@ def is_stub(function: ast.FunctionDef) -> bool:
 
 
 def _function(name: str, where: str) -> str:
+    if not NAME.fullmatch(name):
+        raise UnknownExercise(f"an exercise is named like e06.rnn_backward, not {name!r}")
     lesson, _, wanted = name.partition(".")
     path = next(iter(sorted((folder() / where).glob(f"{lesson}_*.py"))), None)
     if path is None:

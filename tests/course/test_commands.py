@@ -1,0 +1,314 @@
+"""The course on the command line and in a notebook: one answer from stub to pass, with its hints."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+from microrecur.cli import main
+from microrecur.course import authoring, commands, magics
+from microrecur.course import exercise as lookup
+from microrecur.course.exercise import find
+from microrecur.course.hints import ladder
+from microrecur.course.picture import failure, view
+from microrecur.course.progress import Progress
+from microrecur.course.sources import stub
+
+NAME = "e00.hello_slope"
+RIGHT, ONE = "def hello_slope(w):\n    return w\n", "def hello_slope(w):\n    return 1.0\n"
+
+
+@pytest.fixture
+def run(capsys):
+    def words(line):
+        code = main(shlex.split(line))
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return words
+
+
+# -- from stub to pass -----------------------------------------------------------------------------
+
+
+def test_an_answer_from_stub_to_pass(workspace, run):
+    assert run(f"check {NAME}") == (0, f"· {NAME}  not attempted\n", "")
+    workspace.save(NAME, ONE)
+    code, out, _ = run(f"check {NAME}")
+    assert code == 1
+    assert out.splitlines() == [
+        f"✗ {NAME}  your ∂y/∂x equals ours at w = 1 alone",
+        "    hint: y = 3x climbs more steeply than y = x. Where does the 3 show in your answer?",
+        f"    picture: microrecur show {NAME}",
+    ]
+    assert run(f"solution {NAME}")[0] == 2
+    workspace.save(NAME, RIGHT)
+    assert run("check e00") == (0, f"✓ {NAME}  passed\n", "")
+    code, out, _ = run(f"solution {NAME}")
+    assert (code, "return w" in out) == (0, True)
+
+
+def test_the_ladder_ends_at_the_solution_and_every_rung_is_kept(workspace, run):
+    workspace.save(NAME, ONE)
+    run(f"check {NAME}")
+    said = [run(f"hint {NAME}")[1] for _ in range(8)]
+    kinds = [rung.kind for rung in ladder(find(NAME), Progress(workspace).last(NAME))]
+    assert kinds == ["where", "where", "slip", "picture", "section", "solution"]
+    assert said[0].startswith(f"{NAME}, hint 1 of 6: If x moves by a little")
+    assert "Where does the 3 show" in said[2]
+    assert f"`microrecur show {NAME}`" in said[3]
+    assert "“See, predict, write, check” in lesson 00" in said[4]
+    assert "--give-up" in said[5]
+    assert said[5] == said[6] == said[7]
+    assert len(Progress(workspace).of(NAME)["rungs"]) == 6
+
+
+def test_without_a_slip_the_ladder_has_none(workspace):
+    assert "slip" not in [rung.kind for rung in ladder(find(NAME))]
+
+
+def test_show_draws_the_missing_path_in_red(workspace, run):
+    assert "the graph of the task" in run(f"show {NAME}")[1]
+    workspace.save(NAME, ONE)
+    run(f"check {NAME}")
+    code, out, _ = run(f"show {NAME} -o lacking.svg")
+    assert (code, "in red what your last answer lacks" in out) == (0, True)
+    svg = (workspace.root / "lacking.svg").read_text(encoding="utf-8")
+    assert "missing" in svg
+    assert run(f"show {NAME} -o lacking.jpg")[2].startswith("microrecur show: ")
+
+
+def test_giving_up_is_kept(workspace, run):
+    code, out, _ = run(f"solution {NAME} --give-up")
+    assert (code, "def hello_slope" in out) == (0, True)
+    assert Progress(workspace).of(NAME)["rungs"] == ["solution"]
+
+
+def test_reset_keeps_the_answer_beside_the_stub(workspace, run):
+    file = workspace.save(NAME, RIGHT)
+    code, out, _ = run(f"reset {NAME}")
+    assert (code, "hello_slope.py.bak" in out) == (0, True)
+    assert file.read_text() == stub(NAME)
+
+
+def test_a_lesson_ends_with_the_counts(workspace, run):
+    out = run("check e01")[1]
+    count = len(lookup.in_lesson("e01"))
+    assert out.splitlines()[-1] == f"0 passed, 0 failed, {count} not attempted"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("check e00.helo", "no exercise 'e00.helo'; the nearest are: e00.hello_slope"),
+        ("check e77", "no lesson 'e77'; there are: e00"),
+        ("hint nothing", "no exercise 'nothing'"),
+        ("reset e00/../x", "an exercise is named like e06.rnn_backward"),
+        ("dev new", "say which: microrecur dev new e06.my_function"),
+        (f"dev new {NAME}", "has a hello_slope already"),
+    ],
+)
+def test_a_refusal_is_one_line(workspace, run, line, said):
+    code, out, err = run(line)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_outside_a_workspace_it_is_said_how_to_make_one(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    for line in ("check", f"hint {NAME}", "progress", "pack"):
+        assert "is in no workspace" in run(line)[2]
+
+
+@pytest.mark.parametrize("command", ["lab", "check", "hint", "show", "solution", "reset", "pack",
+                                     "grade", "dev"])  # fmt: skip
+def test_help_teaches_by_example(run, command):
+    code, out, _ = run(f"{command} --help")
+    assert code == 0
+    assert f"microrecur {command}" in out.partition("examples:")[2]
+
+
+def test_the_help_of_all_lists_the_course(run):
+    out = run("--help")[1]
+    assert re.search(r"^    check +check answers, and say which term is wrong", out, re.M)
+
+
+# -- lab, doctor, authors --------------------------------------------------------------------------
+
+
+def test_a_dry_run_makes_nothing(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("lab mine --no-browser --dry-run")
+    assert code == 0
+    assert "would make answers/e00/hello_slope.py" in out
+    assert "would make 00_start.ipynb" in out
+    assert out.splitlines()[-1].startswith("would start -m jupyterlab --notebook-dir=")
+    assert out.splitlines()[-1].endswith("mine --no-browser")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lab_fills_the_workspace_and_starts_jupyterlab_on_it(tmp_path, monkeypatch, run):
+    started = []
+    monkeypatch.setattr(subprocess, "call", lambda command: started.append(command) or 0)
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("lab mine")
+    assert (code, "files made" in out) == (0, True)
+    assert (tmp_path / "mine" / "microrecur.toml").is_file()
+    assert started == [
+        [sys.executable, "-m", "jupyterlab", f"--notebook-dir={tmp_path / 'mine'}"]
+    ]
+
+
+def test_the_doctor_finds_this_machine_well(workspace, run):
+    code, out, _ = run("doctor")
+    assert code == 0, out
+    assert "✗" not in out
+    assert "✓ checks: right, in " in out
+
+
+def test_the_doctor_tells_what_is_missing(workspace, run, monkeypatch):
+    monkeypatch.setattr("microrecur.course.sources.solution", lambda name: "exit()")
+    code, out, _ = run("doctor")
+    assert code == 1
+    assert "✗ checks: line 1 leaves Python" in out
+
+
+def test_a_new_exercise_passes_its_gates_as_it_is(tmp_path, monkeypatch):
+    for where in ("exercises", "checks", "solutions"):
+        (tmp_path / where).mkdir()
+    monkeypatch.setattr(authoring, "folder", lambda: tmp_path)
+    files = authoring.new("e98.doubled")
+    assert [file.name for file in files] == ["e98_new.py", "test_e98_new.py", "e98_new.py"][:1] + [
+        "e98_new.py", "test_e98_new.py"
+    ]  # fmt: skip
+    namespace = {}
+    exec(compile(files[2].read_text(), "check", "exec"), namespace)
+    exec(compile(files[1].read_text(), "solution", "exec"), namespace.setdefault("solved", {}))
+    from microrecur.course import gates
+
+    exercise = namespace["doubled"]
+    monkeypatch.setattr(gates, "solved", lambda name: namespace["solved"]["doubled"])
+    monkeypatch.setattr(gates.sources, "names", lambda: ("e98.doubled",))
+    monkeypatch.setattr(gates.sources, "stub", lambda name: files[0].read_text())
+    monkeypatch.setattr(gates.sources, "solution", lambda name: files[1].read_text())
+    assert gates.faults(exercise) == {gate: [] for gate in gates.GATES}
+    authoring.new("e98.halved")
+    assert "def doubled" in files[0].read_text()
+    assert "def halved" in files[0].read_text()
+
+
+def test_dev_check_tells_faults_and_fails(monkeypatch, run):
+    assert run("dev check e00")[0] == 0
+    monkeypatch.setattr("microrecur.course.gates.faults", lambda e: {"hints": ["too long"]})
+    code, out, _ = run("dev check e00")
+    assert (code, "    hints: too long" in out) == (1, True)
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+
+def test_an_edge_that_is_added_is_amber():
+    dot = failure(find(NAME), ("x->y",), ("w->x",)).source
+    assert "missing" in dot
+    assert "extra" in dot
+
+
+def test_the_coarsest_level_that_has_the_edges_is_drawn():
+    exercise = find("e06.rnn_backward")
+    marked = [slip for slip in exercise.slips if slip.missing]
+    assert marked
+    for slip in marked:
+        shown = view(exercise.picture(), slip.missing, slip.extra)
+        there = {f"{edge.source}->{edge.target}" for edge in shown.edges}
+        assert set(slip.missing) <= there
+        drawing = failure(exercise, slip.missing, slip.extra)
+        assert f"{len(slip.missing)} missing edge" in str(drawing)
+
+
+def test_an_exercise_without_a_picture_says_so(workspace, run):
+    name = next(e.name for e in lookup.exercises() if e.picture is None)
+    assert f"{name} has no picture" in run(f"show {name}")[2]
+    with pytest.raises(ValueError, match="has no picture"):
+        failure(find(name), ())
+
+
+# -- in a notebook ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def shell():
+    """Somebody who takes what is displayed."""
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
+def cell(line, text):
+    with capture_output() as shown:
+        magics.exercise(line, text)
+    return shown
+
+
+def test_a_cell_becomes_the_answer_and_is_told_of(workspace):
+    shown = cell(NAME, ONE)
+    assert workspace.answer_file(NAME).read_text() == ONE
+    result, picture = shown.outputs
+    text, page = result.data["text/plain"], result.data["text/html"]
+    assert "your ∂y/∂x equals ours at w = 1 alone" in text
+    assert "Where does the 3 show" in text
+    assert "Where does the 3 show" in page
+    assert "missing" in picture.data["image/svg+xml"]
+    (passed,) = cell(NAME, RIGHT).outputs
+    assert "passed" in passed.data["text/html"]
+    assert Progress(workspace).passed(NAME)
+
+
+def test_a_cell_that_is_still_the_stub_replaces_no_answer(workspace):
+    workspace.save(NAME, RIGHT)
+    (shown,) = cell(NAME, stub(NAME)).outputs
+    assert "passed" in shown.data["text/plain"]
+    assert workspace.answer_file(NAME).read_text() == RIGHT
+    workspace.answer_file(NAME).unlink()
+    (shown,) = cell(NAME, stub(NAME)).outputs
+    assert "not attempted" in shown.data["text/plain"]
+
+
+def test_what_a_cell_prints_and_says_is_escaped(workspace):
+    (shown,) = cell(NAME, "def hello_slope(w):\n    raise ValueError('<b>&')\n").outputs
+    assert "<b>&" not in shown.data["text/html"]
+    assert "&lt;b&gt;&amp;" in shown.data["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("", "%%exercise is followed by a name"),
+        ("e00/x", "an exercise is named like e06.rnn_backward"),
+        ("e00.helo", "no exercise 'e00.helo'; the nearest are: e00.hello_slope"),
+    ],
+)
+def test_a_cell_of_no_exercise_says_so(workspace, line, said):
+    shown = cell(line, RIGHT)
+    assert said in shown.stdout
+    assert shown.outputs == []
+
+
+def test_a_cell_outside_a_workspace_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "is in no workspace" in cell(NAME, RIGHT).stdout
+
+
+def test_loading_the_extension_gives_the_magic(shell):
+    shell.run_line_magic("load_ext", "microrecur.course")
+    assert "exercise" in shell.magics_manager.magics["cell"]
+
+
+def test_the_counts_of_a_summary():
+    from microrecur.course.diagnose import Verdict
+
+    told = [Verdict(NAME, s, "") for s in ("passed", "passed", "failed", "not attempted")]
+    assert commands.summary(told) == "2 passed, 1 failed, 1 not attempted"

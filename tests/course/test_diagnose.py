@@ -1,0 +1,159 @@
+"""What is said of a wrong answer: the stage it fails at, the slip it is, the first wrong number."""
+
+import numpy as np
+import pytest
+
+from microrecur.course import Exercise, Slip
+from microrecur.course.compare import distance, fault
+from microrecur.course.diagnose import diagnose
+from microrecur.course.process import run_here
+
+TWO = Exercise(
+    name="e98.scaled",
+    task="Twice A, and the sum of each row.",
+    probe=lambda rng: [(rng.uniform(0.6, 0.9, (2, 3)),), (rng.uniform(0.6, 0.9, (3, 4)),)],
+    reference=lambda A: (2 * A, A.sum(axis=1)),
+    outputs=("2A", "∂L/∂b"),
+    axes={"2A": ("row", "unit"), "∂L/∂b": ("step",)},
+    slips=(
+        Slip(
+            "sums columns", lambda A: (2 * A, A.sum(axis=0)), "over the other axis", "Which axis?"
+        ),
+        Slip("mean of rows", lambda A: (2 * A, A.mean(axis=1)), "as a mean", "Sum or mean?"),
+    ),
+    hints=("Which two things are asked for?",),
+)
+
+
+def said(function, exercise=TWO):
+    return diagnose(exercise, run_here(exercise, function, exercise.cases(0)), 0)
+
+
+def spoilt(A, at, value):
+    B = 2 * A
+    B[at] = value
+    return B
+
+
+@pytest.mark.parametrize(
+    ("answer", "stage", "sentence"),
+    [
+        (lambda A: None, "nothing", "scaled returned None; is there a `return` on every way out?"),
+        (lambda A: 2 * A, "type", "scaled returned an array of shape (2, 3); 2 are asked for: 2A"),
+        (lambda A: (1, 2, 3), "type", "scaled returned 3 values; 2 are asked for: 2A, ∂L/∂b"),
+        (lambda A: (2 * A, None), "nothing", "∂L/∂b is None"),
+        (lambda A: (2 * A, list(A.sum(1))), "type", "∂L/∂b is a list of 2; an array of shape (2,)"),
+        (lambda A: (2 * A.T, A.sum(1)), "shape", "2A has shape (3, 2); (2, 3) is asked for"),
+        (lambda A: (spoilt(A, (1, 2), np.nan), A.sum(1)), "finite",
+         "2A[1, 2] (row 2, unit 3) is nan"),
+        (lambda A: (spoilt(A, (1, 0), 9e9), A.sum(1)), "value",
+         "2A[1, 0] (row 2, unit 1) is the first that is wrong; yours is"),
+        (lambda A: (2 * A, 0.61 * A.sum(1)), "value", "every number of ∂L/∂b is 0.61 × ours"),
+        (lambda A: (2 * A, A.sum(1) * (1 + 2e-6)), "value",
+         "every number of ∂L/∂b is 1.000002 × ours"),
+        (lambda A: (A > 1, A.sum(1)), "type", "2A holds bool; float64 is asked for"),
+        (lambda A: ((2 * A).astype(str), A.sum(1)), "type", "2A holds <U"),
+    ],
+)  # fmt: skip
+def test_a_wrong_answer_is_told_by_the_first_stage_it_fails_at(answer, stage, sentence):
+    verdict = said(answer)
+    assert (verdict.status, verdict.stage) == ("failed", stage)
+    assert sentence in verdict.sentence
+    assert verdict.hint == "Which two things are asked for?"
+
+
+def test_the_right_answer_passes_whatever_its_precision_allows():
+    assert said(TWO.reference).passed
+    assert said(lambda A: [2 * A, A.sum(1) * (1 + 1e-8)]).passed
+
+
+def test_a_slip_is_told_by_its_own_words_whatever_stage_it_fails_at():
+    verdict = said(TWO.slips[0].wrong)  # another shape
+    assert verdict.sentence == "your ∂L/∂b equals ours over the other axis"
+    assert (verdict.slip, verdict.hint, verdict.stage) == ("sums columns", "Which axis?", "shape")
+
+
+def test_a_slip_beside_another_mistake_is_still_told():
+    verdict = said(lambda A: (2 * A + 1, A.mean(axis=1)))
+    assert verdict.slip == ""  # the first wrong output is none of the slips'
+    both = said(lambda A: (spoilt(A, (0, 0), 2 * A[0, 0] * (1 + 1e-9)), A.mean(axis=1)))
+    assert both.slip == "mean of rows"
+
+
+def test_inputs_that_are_changed_are_named():
+    def changes(A):
+        total = A.sum(axis=1)
+        A *= 2
+        return A.copy(), total
+
+    verdict = said(changes)
+    assert verdict.stage == "mutated"
+    assert verdict.sentence.startswith("scaled changed its input A; work on a copy")
+
+
+def test_several_cases_say_which():
+    verdict = said(lambda A: (2 * A, A.sum(1) if A.shape[0] == 2 else A.sum(1) + 1))
+    assert verdict.sentence.endswith("(case 2 of 2)")
+
+
+def test_central_differences_are_called_in_as_a_witness():
+    from dataclasses import replace
+
+    exercise = replace(TWO, numeric=lambda A: (2 * A * (1 + 1e-9), A.sum(1)))
+    told = said(lambda A: (spoilt(A, (0, 0), 1.0), A.sum(1)), exercise).sentence
+    assert told.endswith("; central differences agree with ours to 1e-09")
+
+
+# -- values beside values --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "ours", "sentence"),
+    [
+        (1, 1.0, None),
+        (np.float64(1), 1, None),
+        (np.array(1.0), 1.0, None),
+        (np.array([1.0]), 1.0, "y has shape (1,); one number is asked for"),
+        (1 + 1e-5, 1.0, "y is wrong; yours is 1.00001 × ours"),
+        (1e-13, 2e-13, "y is wrong; yours is 0.5 × ours"),  # small numbers are numbers too
+        (0.0, 1e-300, "y is wrong; yours is 0, ours 1e−300"),
+        (True, 1.0, "y is the truth value True; one number is asked for"),
+        (1, True, "y is one number; True or False is asked for"),
+        ("vanish", "explode", "y is 'vanish', and ours is not"),
+        (3, "explode", "y is one number; text is asked for"),
+        ([1, 2], (1, 2), None),
+        (np.array([1, 2]), [1, 2], None),
+        ([1, 2, 3], [1, 2], "y has length 3; 2 is asked for"),
+        ([1, 5], [1, 2], "y[1] is wrong; yours is 2.5 × ours"),
+        ({"a": 1}, {"a": 1, "b": 2}, "y has no entry for 'b'"),
+        ({"a": 1, "c": 2}, {"a": 1}, "y has an entry 'c' that nobody asked for"),
+        (5, {"a": 1}, "y is one number; a dict is asked for"),
+        (None, None, None),
+        (float("inf"), float("inf"), None),
+        (10**400, 1.0, "y is too large a number"),
+        (1j, 1.0, "y holds complex128; float64 is asked for"),
+    ],
+)
+def test_values_are_compared_by_what_ours_is(value, ours, sentence):
+    found = fault(value, ours, "y")
+    assert (found.said if found else None) == sentence
+
+
+def test_a_number_may_be_off_by_a_share_of_the_largest_beside_it():
+    ours = np.array([1.0, 0.0])
+    assert fault(np.array([1.0, 1e-10]), ours, "y") is None  # zero, as it comes out of a sum
+    assert fault(np.array([1.0, 1e-8]), ours, "y") is not None
+
+
+def test_a_transposed_square_is_told_as_such():
+    A = np.arange(1.0, 10).reshape(3, 3)
+    assert fault(A.T, A, "∂L/∂Wh").said == "∂L/∂Wh is ours transposed"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "far"),
+    [(1.0, 1.0, 0), (1.1, 1.0, 0.1), ([1, 2], [1, 4], 0.5), ([1], [1, 2], np.inf),
+     ("a", "b", np.inf), (np.nan, 1.0, np.inf), ({"a": 2.0}, {"a": 1.0}, 1.0), (1.0, 0.0, np.inf)],
+)  # fmt: skip
+def test_how_far_answers_are_from_each_other(a, b, far):
+    assert distance(a, b) == pytest.approx(far)
