@@ -200,7 +200,8 @@ def _by_role(program: Program) -> list[tuple[Column, list[Any]]]:
                 key.append(a if a in lasting else _FAR)
             elif ta != t or kind[a] != COMPUTED:
                 key.append(_FAR)
-            elif back and backward[place[a]]:
+            elif back and backward[place[a]] and not (op[n] is ops.add and a == args[n][1]):
+                # What was gathered before differs at the ends; what is added now does not.
                 key.append(_BACK)
             else:
                 key.append(-3 - role[a])

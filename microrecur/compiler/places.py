@@ -106,7 +106,7 @@ class Places:
             if source is None or source.op is not ops.scatter or a in self.outputs:
                 return False
             index = program.static[a]["index"]
-            if not kernels.is_basic(index) or [r for r, _ in self.readers[source]] != [total]:
+            if not kernels.is_basic(index) or any(r is not total for r, _ in self.readers[source]):
                 return False
             covered[index] += 1
             if len(program.args[n]) <= 64 and covered.max(initial=0) > 1:
@@ -147,6 +147,7 @@ class Places:
             if (
                 source is not None
                 and source.nodes == column
+                and source.steps == family.steps
                 and self.kind.get(source) in (LOOP, BATCH)
                 and program.shape[source.nodes[0]] == program.shape[n]
                 and program.dtype[source.nodes[0]] == program.dtype[n]
@@ -278,6 +279,9 @@ class Places:
             if family.op is not ops.matmul:
                 continue
             x, w = family.columns
+            home = self.loop_of.get(self.families.of.get(w[0]))  # type: ignore[arg-type]
+            if home is not None and home is self.loop_of.get(family):
+                continue
             if is_same(w) and len(shape[w[0]]) == 2 and len(shape[x[0]]) in (1, 2):
                 key = (tuple(x), shape[w[0]], self.program.dtype[family.nodes[0]],
                        self.program.dtype[w[0]])
