@@ -14,6 +14,7 @@ import os
 import random
 import sys
 import types
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,7 +44,7 @@ class Watch:
     def __init__(self, roots: Iterable[Any]) -> None:
         self._cells: list[tuple[Any, Any, str]] = []
         self._entries: list[tuple[dict[str, Any], str, Any, Any, str]] = []
-        self._lists: list[tuple[list[Any], tuple[Any, ...], str]] = []
+        self._lists: list[tuple[list[Any] | deque[Any], tuple[Any, ...], str]] = []
         self._keys: list[tuple[set[Any] | dict[Any, Any], frozenset[Any], str]] = []
         self._arrays: list[tuple[np.ndarray, np.ndarray, str]] = []
         self._flags: list[tuple[Tensor, bool]] = []
@@ -72,7 +73,7 @@ class Watch:
             self.look_into(value.__self__, label)
         elif isinstance(value, functools.partial):
             self.look_into([value.func, *value.args, *value.keywords.values()], label)
-        elif isinstance(value, (list, tuple, set, dict)):
+        elif isinstance(value, (list, deque, tuple, set, dict)):
             self._look_into_container(value, label)
         elif isinstance(value, (np.random.Generator, np.random.RandomState)):
             self._generators.append((value, _state(value), label))
@@ -113,7 +114,7 @@ class Watch:
                 self.look_into(held, label)
 
     def _look_into_container(self, value: Any, label: str) -> None:
-        if isinstance(value, list):
+        if isinstance(value, (list, deque)):
             self._lists.append((value, tuple(value), label))
         if isinstance(value, (set, dict)):
             self._keys.append((value, frozenset(value), label))
@@ -234,7 +235,10 @@ def _contents(cell: Any) -> Any:
 
 def _without_numbers(value: Any) -> bool:
     """Whether it is a class, a module, or an object of Python's own, such as a lock or a logger."""
-    own = type(value).__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__"}
+    kind = type(value)
+    own = kind.__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__"}
+    if kind.__name__ in ("SimpleNamespace", "Namespace"):  # settings, those of argparse too
+        return False
     return own or isinstance(value, (type, types.ModuleType))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from microrecur.engine.errors import ShapeError
 from microrecur.engine.tensor import Tensor
+from microrecur.engine.tracing import look_at
 from microrecur.flows.nonfinite import refuse_nonfinite, refuse_overflow
 from microrecur.flows.paths import Path, source_id
 from microrecur.flows.sweep import Edge, Linearised, Scaled
@@ -394,6 +395,7 @@ def flow(y: Tensor, wrt: Tensor | str, seed: ArrayLike | None = None) -> Flow:
         )
     if not isinstance(wrt, (Tensor, str)):
         raise TypeError(f"wrt is a tensor or an id such as 't0.h', not {type(wrt).__name__}")
+    look_at(y, "flow(), which gives numbers,")
     found = Flow(y, y, start_of(y, seed))
     if y.is_leaf and wrt is not y and wrt not in (y.name, found.graph.id_of(y)):
         raise ValueError(

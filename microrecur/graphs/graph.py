@@ -13,6 +13,7 @@ import numpy as np
 from microrecur.engine.calculus import gradient_of
 from microrecur.engine.errors import UnknownNode
 from microrecur.engine.tensor import Tensor, ancestry, step_of
+from microrecur.engine.tracing import look_at
 from microrecur.graphs import ranges
 from microrecur.graphs.factors import Factor, Reader
 from microrecur.graphs.notation import typeset
@@ -489,7 +490,10 @@ def graph(y: Tensor | Sequence[Any], level: str = "all") -> Graph:
     >>> [f.kind for e in g.into("t2.f") if e.source == "t1.h" for f in e.factors]
     ['weight', 'gate slope']
     """
-    return Graph(tuple(_flatten(y)), level)
+    roots = tuple(_flatten(y))
+    for root in roots:
+        look_at(root, "graph(), which shows numbers,")
+    return Graph(roots, level)
 
 
 def _flatten(y: Any) -> Iterable[Tensor]:

@@ -6,7 +6,9 @@ import gc
 import importlib
 import pickle
 import threading
+import types
 import warnings
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -354,13 +356,27 @@ def test_attributes_of_ones_own_files_are_watched(tmp_path, monkeypatch):
     assert recorded(f) == 3
 
 
+def test_a_module_that_ran_is_watched_wherever_it_was_found():
+    inner = types.SimpleNamespace(layer=mr.Linear(3, 2, seed=0))
+    outer = types.SimpleNamespace(inner=inner, scale=2.0)
+    f = mr.compile(lambda x: outer.inner.layer(x) * outer.scale)
+    x = RNG.normal(size=(4, 3))
+    agrees(f, x)
+    inner.layer.weight = mr.tensor(RNG.normal(size=(2, 3)))
+    agrees(f, x)
+    outer.scale = 3.0
+    agrees(f, x)
+    agrees(f, x)
+    assert recorded(f) == 3
+
+
 def test_containers_closed_over_are_watched():
-    names, chosen, by_name = ["a"], {1, 2}, {"a": 1.0}
+    names, chosen, by_name, last = ["a"], {1, 2}, {"a": 1.0}, deque([1.0], maxlen=2)
 
     def f(x):
         for name in names:
             x = x * by_name.get(name, 0.5)
-        return x * len(by_name) * max(chosen)
+        return x * len(by_name) * max(chosen) * sum(last)
 
     g = mr.compile(f)
     x = mr.tensor([1.0, 3.0])
@@ -371,13 +387,15 @@ def test_containers_closed_over_are_watched():
         lambda: by_name.update(a=3.0),
         lambda: names.reverse(),
         lambda: names.__setitem__(0, "c"),
+        lambda: last.append(2.0),
+        lambda: last.append(3.0),
     ]
     for change in changes:
         agrees(g, x)
         change()
     agrees(g, x)
     agrees(g, x)
-    assert recorded(g) == 7
+    assert recorded(g) == 9
 
 
 def test_defaults_and_helpers_are_watched():

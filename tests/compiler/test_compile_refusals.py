@@ -43,6 +43,12 @@ LOOKING = {
     ),
     "format": (lambda x: print(f"{x[0]:.2f}"), "the number of getitem ()"),
     "deepcopy": (lambda x: copy.deepcopy(x) * x, "a copy of x (3,)"),
+    "vjp": (lambda x: x * mr.vjp((x * x).sum(), x), "vjp(), which gives numbers where mr.grad"),
+    "jvp": (lambda x: x * mr.jvp(x * x, x, np.ones(3)), "jvp(), which gives numbers, of mul (3,)"),
+    "jacobian": (lambda x: mr.jacobian(x * x, x) @ x, "jacobian(), which gives numbers, of mul"),
+    "hessian": (lambda x: mr.hessian((x * x).sum(), x) @ x, "jacobian(), which gives numbers, of"),
+    "flow": (lambda x: x * mr.flow((x * x).sum(), x).gradient, "flow(), which gives numbers, of"),
+    "graph": (lambda x: mr.graph(x * x) and x, "graph(), which shows numbers, of mul (3,)"),
     "scope": (lambda x: scoped(x), "the number of h at t=1/hidden state ()"),
 }
 
