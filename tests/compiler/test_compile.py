@@ -301,16 +301,20 @@ def test_an_array_of_a_module_is_watched_though_forward_works_on_it_by_numpy():
 
 
 def test_an_array_nobody_names_is_watched_where_an_op_reads_it():
-    class Holder:
-        array = np.array([1.0, 2.0])
-
-    held = {"deep": [Holder()]}
-    f = mr.compile(lambda x: x * held["deep"][0].array)
-    x = mr.tensor([1.0, 1.0])
-    agrees(f, x)
-    Holder.array[0] = 7.0
-    agrees(f, x)
-    assert recorded(f) == 2
+    inner = types.SimpleNamespace(array=np.array([1.0, 2.0]))
+    held = {"deep": [types.SimpleNamespace(inner=inner)]}
+    del inner
+    for f in (
+        mr.compile(lambda x: x * held["deep"][0].inner.array),
+        mr.compile(lambda x: x * mr.tensor(held["deep"][0].inner.array[:, None])[:, 0]),
+        mr.compile(lambda x: mr.mse_loss(x, held["deep"][0].inner.array)),
+        mr.compile(lambda x: x[held["deep"][0].inner.array.astype(int) * 0] * 2),
+    ):
+        x = mr.tensor([1.0, 1.0])
+        agrees(f, x)
+        held["deep"][0].inner.array[0] += 7.0
+        agrees(f, x)
+        assert recorded(f) <= 2
 
 
 def test_settings_given_as_an_object_are_watched():
