@@ -13,7 +13,6 @@ from microrecur.drawing.scene import Text
 from microrecur.drawing.style import ALIASES, NODE_TEXT, SMALL_TEXT
 from microrecur.drawing.text_size import text_width
 from microrecur.engine.tensor import step_of
-from microrecur.engine.tensor import step_of
 from microrecur.graphs.notation import bound, number, typeset
 
 if TYPE_CHECKING:
@@ -55,8 +54,6 @@ class Names:
 
     def node(self, node: Node) -> str:
         """What a node is called in text: its name, else its symbol."""
-        if not node.name and node.role == "loss":
-            return "y"  # what was asked about, when it was given no name
         if not node.name and node.role == "loss":
             return "y"  # what was asked about, when it was given no name
         return self.of(node.name, node.step) if node.name else node.symbol or "·"
@@ -243,8 +240,7 @@ def wrappings(edge: Edge, names: Names) -> tuple[tuple[Text, ...], ...]:
             if "local" in names.show
             else []
         )
-    phrases = [phrase(factor, names) for factor in telling(edge.factors)]
-    phrases = [item for item in phrases if item.head]
+    phrases = [item for item in _phrases(edge.factors, names) if item.head]
     if not phrases:
         return ()
     return _unique(
@@ -262,6 +258,22 @@ def grid_wrappings(edge: Edge, names: Names) -> tuple[tuple[Text, ...], ...]:
     told = f"∂ = {number(edge.value)}" if edge.value is not None else f"‖∂‖ ≤ {number(edge.norm)}"
     kind = edge_kind(edge.factors) if edge.factors else "muted"
     return ((Text(told, kind, SMALL_TEXT),),)
+
+
+def _phrases(factors: Sequence[Factor], names: Names, *, on_path: bool = False) -> list[Phrase]:
+    """The telling factors in words; a −1 joins the factor behind it: −n₁ = −0.77."""
+    told = telling(factors)
+    signs = [factor for factor in told if factor.kind == "pass" and factor.name == "−1"]
+    rest = [factor for factor in told if factor not in signs]
+    known = rest and all(factor.number is not None for factor in rest) and len(signs) == 1
+    if not known or rest[0].kind not in ("gate value", "memory value"):
+        return [phrase(factor, names, on_path=on_path) for factor in told]
+    phrases = [phrase(factor, names, on_path=on_path) for factor in rest]
+    if phrases[0].equals:
+        negative = f"= {number(-(rest[0].number or 0.0))}"
+        phrases[0] = replace(phrases[0], equals=negative)
+    phrases[0] = replace(phrases[0], head=f"−{phrases[0].head}")
+    return phrases
 
 
 def loss_wrappings(edge: Edge, target: str) -> tuple[tuple[Text, ...], ...]:
@@ -303,7 +315,7 @@ def path_wrappings(
     if edge.paths > 1 or not factors or len(factors) > 3 or "local" not in names.show:
         size = number(edge.value if edge.value is not None else edge.norm)
         return ((Text(f"× {size}", edge_kind(edge.factors), SMALL_TEXT), total),)
-    phrases = [phrase(factor, names, on_path=True) for factor in factors]
+    phrases = _phrases(edge.factors, names, on_path=True)
     if first and len(phrases) == 1:
         return _unique(_lines(phrases, breaks) for breaks in (0, 1, 2))
     broken = (replace(total, text=product), replace(total, text=f"= {number(running)}"))
