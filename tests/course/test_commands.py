@@ -1,4 +1,4 @@
-"""The course on the command line and in a notebook: one answer from stub to pass, with its hints."""
+"""The course on the command line and in a notebook: one answer from stub to pass, with hints."""
 
 import re
 import shlex
@@ -159,9 +159,7 @@ def test_lab_fills_the_workspace_and_starts_jupyterlab_on_it(tmp_path, monkeypat
     code, out, _ = run("lab mine")
     assert (code, "files made" in out) == (0, True)
     assert (tmp_path / "mine" / "microrecur.toml").is_file()
-    assert started == [
-        [sys.executable, "-m", "jupyterlab", f"--notebook-dir={tmp_path / 'mine'}"]
-    ]
+    assert started == [[sys.executable, "-m", "jupyterlab", f"--notebook-dir={tmp_path / 'mine'}"]]
 
 
 def test_the_doctor_finds_this_machine_well(workspace, run):
@@ -183,9 +181,7 @@ def test_a_new_exercise_passes_its_gates_as_it_is(tmp_path, monkeypatch):
         (tmp_path / where).mkdir()
     monkeypatch.setattr(authoring, "folder", lambda: tmp_path)
     files = authoring.new("e98.doubled")
-    assert [file.name for file in files] == ["e98_new.py", "test_e98_new.py", "e98_new.py"][:1] + [
-        "e98_new.py", "test_e98_new.py"
-    ]  # fmt: skip
+    assert [file.name for file in files] == ["e98_new.py", "e98_new.py", "test_e98_new.py"]
     namespace = {}
     exec(compile(files[2].read_text(), "check", "exec"), namespace)
     exec(compile(files[1].read_text(), "solution", "exec"), namespace.setdefault("solved", {}))

@@ -119,8 +119,8 @@ def test_the_line_of_a_loop_that_does_not_end():
 
 def test_a_loop_that_swallows_its_end_is_ended():
     begun = time.monotonic()
-    body = "while w:\n    try:\n        while True:\n            w = w + 1\n    except BaseException:\n"
-    body += "        w = 1.0"
+    body = "while w:\n    try:\n        while True:\n            w = w + 1\n"
+    body += "    except BaseException:\n        w = 1.0"
     verdict = checked(body, seconds=0.2, wall=1.5)
     assert verdict.stage == "slow"
     assert verdict.sentence == "no answer after 1.5 s; does it wait for something, or never end?"

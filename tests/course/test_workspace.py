@@ -1,4 +1,4 @@
-"""The learner's folder: nothing of theirs is overwritten, lost in a crash, or torn by two kernels."""
+"""The learner's folder: nothing is overwritten, lost in a crash, or torn by two kernels."""
 
 import json
 import os
