@@ -266,8 +266,8 @@ backprop = Exercise(
             wrong=lambda root: sweep(root, keep=0.0),
             said="with only the last arrow that reached it",
             missing=("x->s", "u->w"),
-            hint="Two arrows arrive at x. What happens to the first one's share when the second "
-            "arrives?",
+            hint="Two arrows arrive at x, and two at u. What happens to the first one's share when "
+            "the second arrives?",
         ),
         Slip(
             "= in place of +=, along each path",
