@@ -82,10 +82,19 @@ class Places:
 
     def _absorb(self) -> None:
         """Products and sums over the batch whose only reader is a total over time."""
-        for family in self.kind:
-            if family.op is TOTAL and self._is_patchwork(family):
-                for part in self.families.reads(family):
-                    self.kind[part] = ABSORBED
+        patched = {f for f in self.kind if f.op is TOTAL and self._is_patchwork(f)}
+        while True:
+            left = {
+                f
+                for f in patched
+                if all(r in patched for g in self.families.reads(f) for r, _ in self.readers[g])
+            }
+            if left == patched:
+                break
+            patched = left
+        for family in patched:
+            for part in self.families.reads(family):
+                self.kind[part] = ABSORBED
         for family, kind in self.kind.items():
             readers = self.readers[family]
             if kind != BATCH or len(readers) == 0 or not self.outputs.isdisjoint(family.nodes):
@@ -98,7 +107,7 @@ class Places:
                 self.kind[family] = ABSORBED
 
     def _is_patchwork(self, total: Family) -> bool:
-        """Whether a total's terms are parts that do not overlap, and nobody else reads them."""
+        """Whether a total's terms are parts that do not overlap."""
         program, (n,) = self.program, total.nodes
         covered = np.zeros(program.shape[n], np.int8)
         for a in program.args[n]:
@@ -106,7 +115,7 @@ class Places:
             if source is None or source.op is not ops.scatter or a in self.outputs:
                 return False
             index = program.static[a]["index"]
-            if not kernels.is_basic(index) or any(r is not total for r, _ in self.readers[source]):
+            if not kernels.is_basic(index):
                 return False
             covered[index] += 1
             if len(program.args[n]) <= 64 and covered.max(initial=0) > 1:
@@ -293,6 +302,10 @@ class Places:
     def _group_elementwise(self, recurrence: Recurrence) -> None:
         """In one step of a loop: one op on values that lie side by side or are the same."""
         program, of = self.program, self.families.of
+        middle = (
+            min(f.steps[0] for f in recurrence.families)
+            + max(f.steps[-1] for f in recurrence.families)
+        ) // 2
         for level in sorted({self.level[f] for f in recurrence.families}):
             found: dict[Any, list[Family]] = {}
             for family in recurrence.families:
@@ -315,7 +328,8 @@ class Places:
                     elif source is not None and source in self.loop_of and (
                         self.loop_of[source] is recurrence
                     ):
-                        key.append(("column", tuple(column)))
+                        t = middle - family.steps[0]
+                        key.append(("column", column[t] if 0 <= t < len(column) else tuple(column)))
                     else:
                         key.append(("apart", program.shape[column[0]], program.dtype[column[0]]))
                 found.setdefault(tuple(key), []).append(family)
@@ -440,6 +454,12 @@ class Places:
         for family, kind in list(self.kind.items()):
             if family.op is PRODUCTS and kind == LOOP:
                 half = len(family.columns) // 2
+                xs, ws = family.columns[:half], family.columns[half:]
+                sources = [self.families.of.get(x[0]) for x in xs]
+                lanes = [-1 if f is None else self.lane.get(self.root(f), -1) for f in sources]
+                order = sorted(range(half), key=lanes.__getitem__)
+                columns = [xs[k] for k in order] + [ws[k] for k in order]
+                self.families.rewrite(family, PRODUCTS, columns)
                 self._pack([(family, half + k) for k in range(half)], 0)
 
     def _pack(self, readers: list[tuple[Family, int]], axis: int) -> None:

@@ -57,6 +57,7 @@ class Program:
         self.step: list[int | None] = []
         self.place: list[int] = []
         self.places: list[tuple[tuple[str, ...], tuple[str, ...]]] = [((), ())]
+        self._known_places: dict[Any, int] = {}
         self.data: dict[int, np.ndarray] = {}
         self.names: list[str | None] = []
         self.number: dict[Tensor, int] = {}
@@ -115,13 +116,20 @@ class Program:
         if kind == CONSTANT:
             return self.constant(data)
         before, t, after = by_step(tensor.scope)
-        return self.add(kind, None, (), {}, data.shape, data.dtype, t, (before, after), tensor.name)
+        place = self._place_of(before, after)
+        return self.add(kind, None, (), {}, data.shape, data.dtype, t, place, tensor.name)
+
+    def _place_of(self, before: tuple[str, ...], after: tuple[str, ...]) -> int:
+        place = self._known_places.get((before, after))
+        if place is None:
+            place = self._known_places[before, after] = len(self.places)
+            self.places.append((before, after))
+        return place
 
     def _read(self, nodes: Sequence[Tensor], given: set[Tensor]) -> None:
         number, kind, step = self.number, self.kind, self.step
         seen: dict[Any, int] = {}
         filed: dict[tuple[str, ...], tuple[int | None, int]] = {}
-        known: dict[Any, int] = {}
         for tensor in nodes:
             if tensor in given:
                 continue
@@ -156,10 +164,7 @@ class Program:
             where = filed.get(tensor.scope)
             if where is None:
                 before, t, after = by_step(tensor.scope)
-                place = known.get((before, after))
-                if place is None:
-                    place = known[before, after] = len(self.places)
-                    self.places.append((before, after))
+                place = self._place_of(before, after)
                 where = filed[tensor.scope] = (t, place)
             t = where[0]
             data = tensor._data

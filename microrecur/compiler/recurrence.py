@@ -108,6 +108,8 @@ class Simplifier:
         """Rewrite what is linear, and σ as tanh where that is the same to rounding."""
         order = self.recurrence.families
         for family in order:
+            self._between(family)
+        for family in order:
             form = self._form(family)
             if form is not None:
                 self.forms[family] = form
@@ -125,6 +127,42 @@ class Simplifier:
         for family, form in self.forms.items():
             if family not in inlined:
                 self._write(family, form)
+
+    def _between(self, family: Family) -> None:
+        """(1−z) ⊙ n + z ⊙ h is n + z ⊙ (h − n), which takes fewer steps."""
+        if family.op is not ops.add:
+            return
+        products = [self.families.of.get(c[0]) for c in family.columns]
+        shape, n = self.program.shape, family.nodes[0]
+        for a, b in (products, products[::-1]):
+            if a is None or b is None or a is b or a.op is not ops.mul or b.op is not ops.mul:
+                return
+            if any(
+                f.nodes[0] not in self.inside or not self._is_private(f) or f.steps != family.steps
+                for f in (a, b)
+            ):
+                return
+            for j in (0, 1):
+                one = self.families.of.get(a.columns[j][0])
+                if one is None or one.op is not ops.sub or one.nodes != a.columns[j]:
+                    continue
+                number, z = one.columns
+                if not self._is_one(number) or z not in b.columns:
+                    continue
+                first, second = a.columns[1 - j], b.columns[1 - b.columns.index(z)]
+                if any(shape[c[0]] != shape[n] for c in (first, second, z)):
+                    continue
+                apart = self.families.apply(ops.sub, [second, first], family)
+                part = self.families.apply(ops.mul, [z, apart], family)
+                self.families.rewrite(family, ops.add, [first, part])
+                self.inside.update(apart, part)
+                for made in (apart, part):
+                    self.readers[self.families.of[made[0]]] = []
+                return
+
+    def _is_one(self, column: Column) -> bool:
+        data = self.program.data.get(column[0])
+        return is_same(column) and data is not None and data.ndim == 0 and data == 1
 
     def _recurs(self, column: Column) -> bool:
         return any(a in self.inside for a in column)
@@ -159,13 +197,19 @@ class Simplifier:
         if program.shape[a] != program.shape[n] or program.dtype[a] != program.dtype[n]:
             return None  # a value that is repeated: its shape would be lost
         source = self.families.of.get(column[0])
-        if source is not None and source in self.forms and source.nodes == column and self._is_inlined(source):
-            return self.forms[source]
+        if source is not None and source in self.forms and source.nodes == column:
+            form = self.forms[source]
+            if self._is_inlined(source):
+                return form
+            if not form.rest and len(form.terms) == 1 and form.terms[0][1] is not None:
+                # One product of a recurring value: what is made of it reads that value itself, so
+                # that all of them can be worked out in one call.
+                return form
         return Form([(column, None)], [])
 
     def _is_inlined(self, family: Family) -> bool:
         """Whether its one reader takes it in: linear in it, at the same steps."""
-        readers = self.readers[family]
+        readers = self.readers.get(family, [])
         if len(readers) != 1 or not self.outputs.isdisjoint(family.nodes):
             return False
         reader, k = readers[0]
@@ -211,47 +255,63 @@ class Simplifier:
 
     def _write(self, family: Family, form: Form) -> None:
         merged = collected(form)
-        if len(merged.terms) + len(merged.rest) < 2 and not merged.rest:
-            (column, coefficient), = merged.terms or [([], None)]
-            if coefficient is None:
-                return
-            self.families.rewrite(
-                family, ops.mul, [column, self._realised(coefficient, family)]
-            )
+        if len(merged.terms) == 1 and not merged.rest:
+            ((column, coefficient),) = merged.terms
+            if coefficient is not None and coefficient != ("number", -1.0):
+                c = self._realised(coefficient, family)
+                self.families.rewrite(family, ops.mul, [column, c])
             return
-        columns = self._summands(merged, family)
-        if len(columns) == 1:
-            only = self.families.of[columns[0][0]]
-            self.families.rewrite(family, only.op, only.columns, only.static)
-            return
-        while len(columns) > 2:
-            columns[:2] = [self.families.apply(ops.add, columns[:2], family)]
-        self.families.rewrite(family, ops.add, columns)
+        op, columns = self._last(merged, family)
+        self.families.rewrite(family, op, columns)
 
     def _sum(self, form: Form, family: Family) -> Column:
-        columns = self._summands(collected(form), family)
-        while len(columns) > 1:
-            columns[:2] = [self.families.apply(ops.add, columns[:2], family)]
-        return columns[0]
+        op, columns = self._last(collected(form), family)
+        if op in (ops.matmul, PRODUCTS):
+            return self._apply_product(op, columns, family)
+        return self.families.apply(op, columns, family)
 
-    def _summands(self, form: Form, family: Family) -> list[Column]:
-        """The columns whose sum the form is: products with weights joined, the rest last."""
+    def _last(self, form: Form, family: Family) -> tuple[Any, list[Column]]:
+        """The computation that the form ends in, all before it made."""
+        plus, minus = self._summands(form, family)
+        while len(plus) > 2 or (len(plus) == 2 and minus):
+            plus[:2] = [self.families.apply(ops.add, plus[:2], family)]
+        while len(minus) > 1 or (minus and not plus):
+            if not plus:
+                plus = [self.families.apply(ops.neg, minus[:1], family)]
+            else:
+                plus = [self.families.apply(ops.sub, [plus[0], minus[0]], family)]
+            minus = minus[1:]
+        if minus:
+            return ops.sub, [plus[0], minus[0]]
+        if len(plus) == 2:
+            return ops.add, plus
+        only = self.families.of[plus[0][0]]
+        return only.op, only.columns
+
+    def _summands(self, form: Form, family: Family) -> tuple[list[Column], list[Column]]:
+        """The columns that the form adds, and those that it takes away.
+
+        Products with weights are joined; what does not recur comes last.
+        """
         products: list[tuple[Column, Column]] = []
-        columns: list[Column] = []
+        plus: list[Column] = []
+        minus: list[Column] = []
         for column, coefficient in form.terms:
             product = self._product(column, coefficient, family)
             if product is not None:
                 products.append(product)
             elif coefficient is None:
-                columns.append(column)
+                plus.append(column)
+            elif coefficient == ("number", -1.0):
+                minus.append(column)
             else:
                 c = self._realised(coefficient, family)
-                columns.append(self.families.apply(ops.mul, [column, c], family))
+                plus.append(self.families.apply(ops.mul, [column, c], family))
         if products:
-            columns.insert(0, self._joined(products, family))
+            plus.insert(0, self._joined(products, family))
         if form.rest:
-            columns.append(self._total(form.rest, family))
-        return columns
+            plus.append(self._total(form.rest, family))
+        return plus, minus
 
     def _product(
         self, column: Column, coefficient: Expression | None, family: Family
@@ -298,8 +358,12 @@ class Simplifier:
         """The sum of what does not recur: what is the same at every step first."""
         rest = [part for whole in rest for part in self._parts(whole)]
         fixed = [part for part in rest if self._is_fixed(part)]
-        moving = [part for part in rest if not self._is_fixed(part)]
-        parts = moving + ([_sum_of(fixed)] if fixed else [])
+        parts = [part for part in rest if not self._is_fixed(part)]
+        numbers = {part[2] if _is_multiple(part) else None for part in fixed}
+        if fixed and len(numbers) == 1 and (number := numbers.pop()) is not None:
+            parts.append(("mul", _sum_of([part[1] for part in fixed]), number))
+        elif fixed:
+            parts.append(_sum_of(fixed))
         return self._realised(_sum_of(parts), family)
 
     def _parts(self, part: Expression) -> list[Expression]:
@@ -387,6 +451,10 @@ def _times(a: Expression, b: Expression) -> Expression:
     if a[0] == "number":
         return ("mul", b, a)
     return ("mul", a, b)
+
+
+def _is_multiple(part: Expression) -> bool:
+    return part[0] == "mul" and part[2][0] == "number"
 
 
 def _sum_of(parts: list[Expression]) -> Expression:
