@@ -12,39 +12,37 @@ from microrecur.drawing.roles import Cell
 from microrecur.drawing.sums import with_sums
 
 FOLD = "folded"  # begins the key of a shape that stands for folded steps, and is its id
-FOLD_WIDTH = 144.0  # the room a folded run of steps takes
+FOLD_WIDTH = 136.0  # the room a folded run of steps takes
 
-# Steps that stay legible 1100 pixels wide, and how many are kept at either end beyond that.
+# As many steps as stay legible 1100 pixels wide, of the textbook's cells.
 LIMITS = {
-    ("rnn", "op"): (6, 2, 2),
-    ("rnn", "gate"): (6, 2, 2),
-    ("lstm", "gate"): (4, 2, 1),
-    ("gru", "gate"): (4, 2, 1),
-    ("lstm", "op"): (2, 0, 1),
-    ("gru", "op"): (2, 0, 1),
+    ("rnn", "op"): 6,
+    ("rnn", "gate"): 6,
+    ("lstm", "gate"): 4,
+    ("gru", "gate"): 4,
+    ("lstm", "op"): 2,
+    ("gru", "op"): 2,
 }
-
+_WORTH, _SPARE = 24.0, 150.0  # what a step is widened by, at least and at most
+_KEPT = 4  # at most, of more: the first two and the last two
 
 _ROOM = 1326.0  # points that 11-point text may be drawn over to be 9 pixels high at 1100
 _ENDS = 56.0  # beyond the steps themselves: half of the first and the last state
+_LABELLED_END = 142.0  # the same with the label beside the last h of an LSTM
 _TAIL, _LONG_TAIL = 126.0, 150.0  # a loss behind them; each of more, which may hold shapes
 
 
 def limits(cell: Cell, plan: Blueprint) -> tuple[int, int, int]:
     """How many steps stay legible, and how many are kept at either end of more."""
     behind = max(len(cell.tail), cell.behind)
-    room = _ROOM - _ENDS - (_TAIL if behind < 2 else _LONG_TAIL) * behind
-    if cell.anatomy is None:
-        most, first, last = LIMITS[cell.kind, cell.level]
-        if behind < 2:
-            return most, first, last
-        most = max(1, min(most, int(room // plan.pitch)))
-        while first and (first + last) * plan.pitch + FOLD_WIDTH > room:
-            first -= 1
-        return most, first, last
+    ends = _ENDS if behind or cell.kind != "lstm" else _LABELLED_END
+    room = _ROOM - ends - (_TAIL if behind < 2 else _LONG_TAIL) * behind
     most = max(1, int(room // plan.pitch))
-    kept = max(1, min(4, int((room - FOLD_WIDTH) // plan.pitch)))
-    return most, kept // 2, kept - kept // 2
+    if cell.anatomy is None:
+        usual = LIMITS[cell.kind, cell.level]
+        most = usual if behind < 2 else min(most, usual)
+    kept = max(1, min(_KEPT, int((room - FOLD_WIDTH) // plan.pitch)))
+    return most, kept - kept // 2 - (kept == 1), max(1, kept // 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +148,21 @@ def columns(cell: Cell, plan: Blueprint, shown: tuple[int, ...]) -> Columns:
 
 
 def widened(cell: Cell, plan: Blueprint, shown: tuple[int, ...], path: bool) -> Blueprint:
-    """The grid of a learner's own cell with columns as wide as the shown steps leave room for."""
-    if cell.anatomy is None or len(cell.steps) == 1:
+    """The grid with columns as wide as the shown steps leave room for, up to a limit."""
+    if len(cell.steps) == 1 or (
+        cell.anatomy is None and (cell.kind == "rnn" or cell.level == "op")
+    ):
         return plan
     folds = sum(hidden for hidden, _ in _runs(cell.steps, shown))
     tail = (_TAIL if len(cell.tail) < 2 else _LONG_TAIL) * len(cell.tail)
     room = _ROOM - _ENDS - tail - FOLD_WIDTH * folds
     spare = room / len(shown) - plan.pitch
+    if cell.anatomy is None:
+        if path or spare < _WORTH:
+            return plan
+        if cell.kind == "lstm":
+            return lstm_layout.by_gate(False, cell.variant == "peephole", min(spare, _SPARE))
+        return gru_layout.by_gate(False, cell.variant != "reset before", min(spare, _SPARE))
     column = own_layout.column(cell.anatomy, spare)
     return own_layout.own_cell(cell.anatomy, False, column, path)
 

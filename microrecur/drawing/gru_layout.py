@@ -18,6 +18,7 @@ from microrecur.drawing.blueprint import (
     rail,
     straight,
 )
+from microrecur.drawing.gates import Rows, gate_panel
 from microrecur.drawing.scene import Point
 
 GATES = ("z", "r", "n")  # from left to right: no line crosses another's gate in this order
@@ -151,34 +152,29 @@ def _above(s: Point, t: Point, size: Point) -> Point:
 
 def _gate_panel(columns: _Columns, gate: str, single: bool) -> GatePanel:
     x, half = columns.at[gate], columns.panel / 2
-    title = _TITLES[gate] if single else _TITLES[gate].removesuffix(" gate")
-    return GatePanel(
-        (gate, f"a_{gate}"), (x - half, _PANEL_LOW), (x + half, _PANEL_HIGH), title, (x, _CAPTION)
-    )
+    low, high = (x - half, _PANEL_LOW), (x + half, _PANEL_HIGH)
+    return gate_panel((gate, f"a_{gate}"), _TITLES[gate], single, low, high, _CAPTION)
 
 
 _G_NEW, _G_GATE = -64.0, -146.0  # rows by gate
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Rows by gate of one density: short legs of x, below them the bus of h and room for labels."""
-
-    input_bus: float
-    hidden: float
-    input: float
+_ONE = Rows(input_bus=-260.0, hidden=-356.0, input=-406.0, labels="wanted", input_labels="wanted")
+_ROOMY = Rows(
+    input_bus=-290.0, hidden=-366.0, input=-434.0, labels="optional", input_labels="optional"
+)
+_MANY = Rows(input_bus=-206.0, hidden=-282.0, input=-350.0, labels="optional", input_labels="none")
 
 
-_ONE = _Rows(input_bus=-260.0, hidden=-356.0, input=-406.0)
-_MANY = _Rows(input_bus=-206.0, hidden=-282.0, input=-350.0)
+def by_gate(single: bool, reset_after: bool, spare: float = 0.0) -> Blueprint:
+    """The grid with one shape per gate: pre-activations and reset are folded into the arrows.
 
-
-def by_gate(single: bool, reset_after: bool) -> Blueprint:
-    """The grid with one shape per gate: pre-activations and reset are folded into the arrows."""
-    rows = _ONE if single else _MANY
-    step, spread = (160.0, 34.0) if single else (68.0, 7.0)
+    `spare` is how much wider a step of several may be: then there is room for more labels.
+    """
+    rows = _ONE if single else _ROOMY if spare else _MANY
+    step, spread = (160.0, 34.0) if single else (68.0 + spare / 3, 7.0 + spare / 20)
     at = {gate: (100.0 if single else 40.0) + step * number for number, gate in enumerate(GATES)}
-    width = at["n"] + (100.0 if single else 36.0)
+    width = at["n"] + (100.0 if single else 36.0 + spare / 3)
     state = {"h": Place(width + GAP / 2, _CONVEYOR, STATE, "state")}
     places = {
         "keep": Place(at["z"], _CONVEYOR, CIRCLE, "op"),
@@ -194,7 +190,7 @@ def by_gate(single: bool, reset_after: bool) -> Blueprint:
     return Blueprint(
         places=places,
         boxes=state,
-        routes=_gate_routes(rows, spread, single),
+        routes=_gate_routes(rows, spread),
         panels=(),
         width=width,
         pitch=width + GAP,
@@ -213,11 +209,9 @@ def _below_bus(s: Point, t: Point, size: Point) -> Point:
     return t[0] + 30.0 - size[0] / 2, _MANY.hidden - 4.0 - size[1] / 2
 
 
-_LANE = -30.0  # from the middle of x to its line up: left of all gates, whose legs carry labels
-
-
-def _gate_routes(rows: _Rows, spread: float, single: bool) -> dict[tuple[str, str], Route]:
-    label = "wanted" if single else "optional"
+def _gate_routes(rows: Rows, spread: float) -> dict[tuple[str, str], Route]:
+    single = rows is _ONE
+    label = rows.labels
     routes = {
         ("h-", "keep"): straight() if single else onto_conveyor(34.0),
         ("keep", "h"): straight("optional"),
@@ -234,9 +228,7 @@ def _gate_routes(rows: _Rows, spread: float, single: bool) -> dict[tuple[str, st
     }
     for gate in GATES:
         routes["h-", gate] = rail(rows.hidden, -spread, label)
-        routes["x", gate] = rail(
-            rows.input_bus, spread, label if label == "wanted" else "none", lane=_LANE
-        )
-    if not single:
+        routes["x", gate] = rows.from_input(spread)
+    if rows is _MANY:
         routes["h-", "n"] = replace(routes["h-", "n"], home=_below_bus)
     return routes

@@ -18,6 +18,7 @@ from microrecur.drawing.blueprint import (
     rail,
     straight,
 )
+from microrecur.drawing.gates import Rows, gate_panel
 from microrecur.drawing.scene import Point
 
 GATES = ("f", "i", "g", "o")  # from left to right
@@ -151,35 +152,31 @@ def _peephole(aside: float) -> Route:
 
 def _gate_panel(columns: _Columns, gate: str, single: bool) -> GatePanel:
     x, half = columns.gate(gate), columns.panel / 2
-    title = _TITLES[gate] if single else _TITLES[gate].removesuffix(" gate")
-    return GatePanel(
-        (gate, f"z_{gate}"), (x - half, _PANEL_LOW), (x + half, _PANEL_HIGH), title, (x, _CAPTION)
-    )
+    low, high = (x - half, _PANEL_LOW), (x + half, _PANEL_HIGH)
+    return gate_panel((gate, f"z_{gate}"), _TITLES[gate], single, low, high, _CAPTION)
 
 
 _G_WRITE, _G_GATE = -60.0, -136.0  # rows by gate
 _BOX_ASIDE = GAP / 2 - 8.0  # of a state box from the panel of a step, unrolled by gate
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Rows by gate of one density: short legs of x, below them the bus of h and room for labels."""
-
-    input_bus: float
-    hidden: float
-    input: float
+_ONE = Rows(input_bus=-250.0, hidden=-346.0, input=-396.0, labels="wanted", input_labels="wanted")
+_ROOMY = Rows(
+    input_bus=-282.0, hidden=-378.0, input=-436.0, labels="optional", input_labels="optional"
+)
+_MANY = Rows(input_bus=-196.0, hidden=-300.0, input=-366.0, labels="optional", input_labels="none")
 
 
-_ONE = _Rows(input_bus=-250.0, hidden=-346.0, input=-396.0)
-_MANY = _Rows(input_bus=-196.0, hidden=-300.0, input=-366.0)
+def by_gate(single: bool, peephole: bool, spare: float = 0.0) -> Blueprint:
+    """The grid with one shape per gate: pre-activations are folded into the arrows.
 
-
-def by_gate(single: bool, peephole: bool) -> Blueprint:
-    """The grid with one shape per gate: pre-activations are folded into the arrows."""
-    rows = _ONE if single else _MANY
-    step, spread = (150.0, 34.0) if single else (54.0, 10.0)
+    `spare` is how much wider a step of several may be: then there is room for more labels.
+    """
+    rows = _ONE if single else _ROOMY if spare else _MANY
+    step, spread = (150.0, 34.0) if single else (54.0 + spare / 8, 10.0 + spare / 40)
     at = {gate: (110.0 if single else 40.0) + step * number for number, gate in enumerate(GATES)}
-    middle, width = (at["i"] + at["g"]) / 2, at["o"] + (96.0 if single else 31.0)
+    right = 96.0 if single else 31.0 + spare * 0.55
+    middle, width = (at["i"] + at["g"]) / 2, at["o"] + right
     beyond = width + (GAP / 2 if single else _BOX_ASIDE)
     stacked = (50.0, 60.0)
     places = {
@@ -196,7 +193,7 @@ def by_gate(single: bool, peephole: bool) -> Blueprint:
     return Blueprint(
         places=places,
         boxes={"c": Place(beyond, _CONVEYOR, STATE, "state")},
-        routes=_gate_routes(rows, spread, single, at["f"] - 6.0),
+        routes=_gate_routes(rows, spread, at["f"] - 6.0),
         panels=(),
         width=width,
         pitch=width + GAP - (0.0 if single else 16.0),
@@ -218,13 +215,20 @@ def _beside_output(s: Point, t: Point, size: Point) -> Point:
     return s[0] - _BOX_ASIDE - 4.0 - size[0] / 2, 0.43 * _G_GATE
 
 
-_LANE = -30.0  # from the middle of x to its line up: left of all gates, whose legs carry labels
+def _between_panels(label: str) -> Route:
+    """From o to h in the gap behind the step: close, and without room for a label there."""
+    return Route(lambda s, t: ((t[0] - 16.0, s[1]),), label=label)
 
 
-def _gate_routes(
-    rows: _Rows, spread: float, single: bool, inside: float
-) -> dict[tuple[str, str], Route]:
-    label = "wanted" if single else "optional"
+def _inside_panel() -> Route:
+    """From o to h inside the step's panel, where its label has room too."""
+    aside = _BOX_ASIDE + 15.0
+    return Route(lambda s, t: ((t[0] - aside, s[1]), (t[0] - aside, t[1])), label="optional")
+
+
+def _gate_routes(rows: Rows, spread: float, inside: float) -> dict[tuple[str, str], Route]:
+    single = rows is _ONE
+    label = rows.labels
     routes = {
         ("c-", "keep"): straight() if single else onto_conveyor(inside),
         ("keep", "c"): straight("optional"),
@@ -234,14 +238,12 @@ def _gate_routes(
         ("g", "write"): straight(label),
         ("write", "c"): straight("optional"),
         ("c", "h"): straight(label) if single else Route(label=label, home=_beside_output),
-        ("o", "h"): Route(lambda s, t: ((t[0] - 16.0, s[1]),), label=label),
+        ("o", "h"): _inside_panel() if rows is _ROOMY else _between_panels(label),
         ("c-", "f"): straight(label),
         ("c-", "i"): rail(-84.0, -18.0, label),
         ("c", "o"): Route(lambda s, t: ((t[0] + 18.0, s[1]),), tap=True, from_op=True, label=label),
     }
     for gate in GATES:
         routes["h-", gate] = leg(-spread, label)
-        routes["x", gate] = rail(
-            rows.input_bus, spread, label if label == "wanted" else "none", lane=_LANE
-        )
+        routes["x", gate] = rows.from_input(spread)
     return routes

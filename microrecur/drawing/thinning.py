@@ -57,7 +57,7 @@ def _shape(key: str, steps: tuple[int, ...], graph: Graph, track: Track | None) 
             signed = signed and edge.value is not None
             product *= edge.value if edge.value is not None else edge.norm
         if inside:
-            lines.append(f"{'∏' if signed else '∏‖·‖'} = {number(product)}")
+            lines.append(f"× {number(product)}" if signed else f"× ≤ {number(product)}")
     return SceneNode(key, FOLD, tuple(lines), "folded", "folded")
 
 

@@ -73,7 +73,7 @@ class Track:
         )
 
     def folded(self, steps: tuple[int, ...], cell: Cell) -> str:
-        """The product of the factors inside the folded steps, in words."""
+        """What the folded steps multiply the path by; of norms what it is at most."""
         value, signed = 1.0, True
         first, last = steps[0] - 1, steps[-1]
         for edge in self.path.edges:
@@ -81,7 +81,7 @@ class Track:
             if first <= ends[0] <= last and first < ends[1] <= last:
                 signed = signed and edge.value is not None
                 value *= edge.value if edge.value is not None else edge.norm
-        return f"{'∏' if signed else '∏‖·‖'} = {number(value)}"
+        return f"× {number(value)}" if signed else f"× ≤ {number(value)}"
 
 
 def share_width(share: float) -> float:

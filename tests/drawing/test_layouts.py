@@ -151,6 +151,15 @@ def test_without_bias_the_affine_map_has_no_b() -> None:
     assert z.lines[0] == "zₜ = W·xₜ + U·hₜ₋₁"
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru reset before"])
+@pytest.mark.parametrize("steps", [2, 3, 30])
+def test_of_few_steps_by_gate_every_factor_is_printed(name: str, steps: int) -> None:
+    drawn = scene(loss(name, steps), "gate")
+    silent = {ends for ends, said in words(drawn).items() if not said and ends[0] != ends[1]}
+    assert silent == set()
+    assert collisions(drawn) == []
+
+
 def test_the_two_grus_differ_and_say_which_they_are() -> None:
     after, before = (scene(states(name, 1), "op") for name in ("gru", "gru reset before"))
     assert after.panels[0].label == "GRU cell (reset after), step t"

@@ -73,8 +73,8 @@ def test_the_products_of_folded_and_shown_parts_make_the_whole() -> None:
     from microrecur.graphs.notation import number
 
     assert folded == [
-        f"∏ = {number(path.product / running['t10.h'])}",
-        f"∏ = {number(running['t12.h'] / running['t30.h'])}",
+        f"× {number(path.product / running['t10.h'])}",
+        f"× {number(running['t12.h'] / running['t30.h'])}",
     ]
 
 
@@ -326,3 +326,81 @@ def test_of_two_edges_between_the_same_nodes_the_path_takes_its_own() -> None:
         scene = draw(view, path=path).scene
         drawn = [e.on_path for e in scene.edges]
         assert drawn == [edge in chosen for edge in (first, second)]
+
+
+# ---------------------------------------------------------------- what is asked wrongly
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"title": 3}, "a title is text, such as title='3'"),
+        ({"limit": 5}, "the most nodes and the most edges"),
+        ({"limit": (5, "many")}, "the most nodes and the most edges"),
+        ({"engine": "dot"}, "there are: auto, wasm, system"),
+        ({"timeout": 0}, "seconds the layout may take"),
+        ({"path": [1, 2]}, "this is a list of 2: give one of them"),
+    ],
+)
+def test_a_wrong_option_is_refused_at_once_with_what_it_takes(
+    given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises((TypeError, ValueError)) as refused:
+        draw(loss(CELLS["rnn"](1), 2), **given)
+    assert said in str(refused.value)
+
+
+def test_a_table_of_paths_a_layer_and_nothing_are_refused_in_words() -> None:
+    y = loss(CELLS["lstm"](1), 2)
+    with pytest.raises(TypeError, match=r"a list of 2: give one of them, such as path=paths\[0\]"):
+        draw(y, path=mr.flow(y, "h0").top(2))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"LSTM is a layer.*draw outputs\[-1\]"):
+        draw(mr.LSTM(1, 1))
+    with pytest.raises(ValueError, match=r"nothing to draw in \[\]"):
+        draw([])
+    with pytest.raises(ValueError, match="scaled by a positive number"):
+        draw(y).png(scale="a")  # type: ignore[arg-type]
+
+
+def test_a_layout_that_takes_too_long_names_an_option_that_exists() -> None:
+    from microrecur.engine.errors import RenderError
+
+    values = [mr.tensor(float(k), name=f"a{k}") for k in range(40)]
+    dense = [(a * b).named(f"p{k}{j}") for k, a in enumerate(values) for j, b in enumerate(values)]
+    total = dense[0]
+    for part in dense[1:]:
+        total = total + part
+    with pytest.raises(RenderError, match=r"draw\(…, timeout=0\.2\)"):
+        draw(total, level="all", limit=None, timeout=0.05).svg()
+
+
+# ---------------------------------------------------------------- how it is told
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(1.9, "190 %"), (-7.27, "−7.3 × net"), (108.6, "109 × net")]
+)
+def test_a_share_of_several_times_the_net_is_told_as_such(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+def test_a_tensor_tells_its_shape_as_a_shape_and_the_caption_how_to_read_it() -> None:
+    drawing = draw(states(CELLS["gru"](8), 1))
+    assert any(node.lines[0] == "hₜ (8,)" for node in drawing.scene.nodes)
+    assert any("‖·‖: 2-norm" in c.text.text for c in drawing.scene.captions)
+
+
+def test_a_minus_joins_the_factor_behind_it() -> None:
+    told = words(draw(loss(CELLS["gru"](1), 2)))
+    assert any(text.startswith("−n₁ = ") for text in told)
+    assert "−1" not in told
+
+
+def test_a_system_graphviz_has_nothing_to_warn_of(capfd: Any) -> None:
+    import shutil
+
+    if shutil.which("dot") is None:
+        pytest.skip("no dot: apt-get install graphviz")
+    for cell in (CELLS["lstm"](1), CELLS["gru"](3)):
+        draw(states(cell, 1)).to_graphviz().pipe(format="svg", neato_no_op=2)
+    assert "Warning" not in capfd.readouterr().err

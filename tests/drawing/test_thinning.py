@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import microrecur as mr
@@ -46,7 +47,7 @@ def test_the_folded_product_and_those_shown_make_the_path() -> None:
 
     path = strongest_path(graph, "t0.h")
     running = dict(zip(path.ids[1:], path.running, strict=True))
-    assert fold.lines[2] == f"∏ = {number(running['t2.h'] / running['t38.h'])}"
+    assert fold.lines[2] == f"× {number(running['t2.h'] / running['t38.h'])}"
 
 
 @pytest.mark.parametrize("options", [{"steps": "all"}, {"fold": False}])
@@ -97,3 +98,21 @@ def test_a_thousand_steps_tell_their_first_and_last() -> None:
     assert "x₁₀₀₀" in "".join(lines[-4:])
     rows = 2 + 1_000 * 5 - 1  # h₀, then a head, x, two lines of z and one of h per step
     assert lines[60] == f"… {rows + 1 - 120:,} lines more …"
+
+
+def test_a_random_graph_of_fifteen_hundred_nodes_is_laid_out_in_seconds() -> None:
+    import time
+
+    numbers = np.random.default_rng(0)
+    pool = [mr.tensor(float(v), name=f"a{k}") for k, v in enumerate(numbers.normal(size=8))]
+    while len(pool) < 980:
+        i, j = numbers.integers(0, len(pool), 2)
+        pool.append(pool[i] * pool[j] if numbers.integers(2) else pool[i] + pool[j])
+    ends = pool[-330:]
+    while len(ends) > 1:
+        ends = [sum(ends[k + 1 : k + 2], ends[k]) for k in range(0, len(ends), 2)]
+    drawing = mr.draw(ends[0].named("y"), level="all")
+    assert len(drawing.scene.nodes) > 1_200
+    before = time.process_time()
+    assert drawing.svg().count('class="node"') == len(drawing.scene.nodes)
+    assert time.process_time() - before < 10.0
