@@ -875,7 +875,7 @@ def test_what_it_runs_can_be_read():
 
 def live_tensors():
     gc.collect()
-    return sum(isinstance(o, mr.Tensor) for o in gc.get_objects())
+    return sum(type(o) is mr.Tensor for o in gc.get_objects())
 
 
 def test_memory_stays_flat():
