@@ -155,7 +155,10 @@ def to_animation(drawing: Drawing, kind: str, scale: float = 1.0, seconds: float
 
 
 def _images(drawing: Drawing, scale: float, image: Any) -> Iterator[Any]:
+    """Each frame as pixels; a bar shows in a terminal when it takes longer than two seconds."""
+    from tqdm import tqdm
+
     background = theme(drawing.scene.theme).background
-    for svg in frames(drawing):
+    for svg in tqdm(frames(drawing), delay=2, unit="frame", disable=None, leave=False):
         with image.open(io.BytesIO(export.to_png(svg, scale, background))) as picture:
             yield picture.convert("RGB")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from functools import cache
@@ -232,7 +233,7 @@ def to_png(svg: str, scale: float = 1.0, background: str | None = None) -> bytes
         )
     try:
         png = resvg_py.svg_to_bytes(
-            svg_string=svg,
+            svg_string=_with_glyphs(svg),
             dpi=96.0,
             zoom=scale,
             background=background,  # or the last row and column are half transparent
@@ -244,6 +245,30 @@ def to_png(svg: str, scale: float = 1.0, background: str | None = None) -> bytes
     except ValueError as error:
         raise RenderError(f"resvg cannot draw this SVG: {error}") from error
     return bytes(png)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """The characters DejaVu Sans has."""
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+
+    with TTFont(font_file(), lazy=True) as font:
+        return frozenset(font.getBestCmap())
+
+
+def _with_glyphs(svg: str) -> str:
+    """The SVG with a □ for each emoji or letter the font has not: without it they leave a hole.
+
+    The SVG itself keeps every character, and browsers have fonts for them.
+    """
+    rare = {c for c in svg if ord(c) > 0x2E7F or unicodedata.category(c) in ("So", "Cn", "Cf")}
+    lacking = {c for c in rare if ord(c) not in _glyphs()} if rare else set()
+    return svg.translate({ord(c): _box(c) for c in lacking}) if lacking else svg
+
+
+def _box(character: str) -> str:
+    """□; nothing for joins, variants and skin tones, which belong to the emoji before them."""
+    return "" if unicodedata.category(character) in ("Mn", "Cf", "Sk") else "□"
 
 
 def size(svg: str) -> tuple[float, float]:

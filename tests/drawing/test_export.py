@@ -2,6 +2,8 @@
 
 import os
 import struct
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 import zlib
 from dataclasses import replace
@@ -9,9 +11,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import microrecur as mr
 from microrecur.drawing import export
 from microrecur.drawing.drawing import Drawing
-from microrecur.drawing.export import clean, smallest_text_px, to_png
+from microrecur.drawing.export import WRITERS, clean, smallest_text_px, to_png
 from microrecur.drawing.scene import Scene, SceneNode
 from microrecur.engine.errors import RenderError
 from microrecur.files import write_whole
@@ -307,3 +310,53 @@ def test_the_kind_of_the_error_is_kept(tmp_path, monkeypatch, error):
     monkeypatch.setattr("tempfile.mkstemp", refused)
     with pytest.raises(error, match=r"Permission denied.*choose a folder you may write to"):
         write_whole(tmp_path / "a.svg", b"")
+
+
+def test_what_the_font_lacks_is_a_box_in_a_png_and_itself_in_the_svg(monkeypatch):
+    drawing = mr.draw(
+        (mr.tensor(0.5, name="\U0001f389 x") * 2.0).named("東\U0001f469\u200d\U0001f52c")
+    )
+    seen = []
+    resvg = pytest.importorskip("resvg_py")
+    whole = resvg.svg_to_bytes
+    monkeypatch.setattr(
+        resvg, "svg_to_bytes", lambda **given: seen.append(given["svg_string"]) or whole(**given)
+    )
+    drawing.png()
+    assert "□ x = 0.50" in seen[0] and "□□" in seen[0]
+    assert not any(ord(c) > 0x2E7F for c in seen[0])
+    assert "\U0001f389 x = 0.50" in drawing.svg()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import microrecur as mr
+
+h = mr.unroll(mr.RNNCell(1, 1, seed=0), [0.9, -0.4])[-1]
+drawing, stepper = mr.draw(h, path="h0"), mr.step(h)
+drawing.svg(), stepper.html()
+folder = Path(sys.argv[1])
+for name in sys.argv[2:]:
+    (folder / name).write_bytes(b"old")
+    child = os.fork()
+    if child == 0:
+        os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        (stepper if name.startswith("step") else drawing).save(folder / name)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    print(name, os.WIFSIGNALED(status), (folder / name).read_bytes() == b"old")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_kill_during_any_export_leaves_the_old_file_whole(tmp_path):
+    pytest.importorskip("fpdf", reason="no fpdf2: pip install 'microrecur[pdf]'")
+    names = [f"a{ending}" for ending in WRITERS] + ["step.html"]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), *names],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [f"{name} True True" for name in names]

@@ -105,14 +105,14 @@ def test_a_random_graph_of_fifteen_hundred_nodes_is_laid_out_in_seconds() -> Non
 
     numbers = np.random.default_rng(0)
     pool = [mr.tensor(float(v), name=f"a{k}") for k, v in enumerate(numbers.normal(size=8))]
-    while len(pool) < 980:
+    while len(pool) < 1_250:
         i, j = numbers.integers(0, len(pool), 2)
         pool.append(pool[i] * pool[j] if numbers.integers(2) else pool[i] + pool[j])
-    ends = pool[-330:]
+    ends = pool[-400:]
     while len(ends) > 1:
         ends = [sum(ends[k + 1 : k + 2], ends[k]) for k in range(0, len(ends), 2)]
     drawing = mr.draw(ends[0].named("y"), level="all")
-    assert len(drawing.scene.nodes) > 1_200
+    assert len(drawing.scene.nodes) > 1_400
     before = time.process_time()
     assert drawing.svg().count('class="node"') == len(drawing.scene.nodes)
     assert time.process_time() - before < 10.0
