@@ -88,7 +88,9 @@ class Families:
         else:
             family.columns = [list(c) for c in zip(*[args[n] for n in family.nodes], strict=True)]
 
-    def rewrite(self, family: Family, op: Any, columns: Sequence[Column], static: Any = None) -> None:
+    def rewrite(
+        self, family: Family, op: Any, columns: Sequence[Column], static: Any = None
+    ) -> None:
         """Let the family's computations be another op of other operands."""
         program = self.program
         for i, n in enumerate(family.nodes):
@@ -236,7 +238,9 @@ def _lasting(program: Program) -> set[int]:
     """What is computed outside of the steps and read at more than one of them."""
     step, kind = program.step, program.kind
     read_at: dict[int, int] = {}
-    lasting: set[int] = {n for n in range(len(kind)) if kind[n] == CONSTANT and not program.shape[n]}
+    lasting: set[int] = {
+        n for n in range(len(kind)) if kind[n] == CONSTANT and not program.shape[n]
+    }
     for n, args in enumerate(program.args):
         t = step[n]
         if t is not None:
@@ -429,7 +433,12 @@ def _gather_scattered(families: Families, uses: dict[int, int]) -> int:
         while stack:
             a = stack.pop()
             source = of.get(a)
-            if source is not None and source.op is ops.add and uses[a] == 1 and len(source.nodes) == 1:
+            if (
+                source is not None
+                and source.op is ops.add
+                and uses[a] == 1
+                and len(source.nodes) == 1
+            ):
                 inside.add(a)
                 stack.extend(program.args[a])
             else:

@@ -67,8 +67,12 @@ class Places:
 
     def _kind(self, family: Family) -> str:
         n = family.nodes[0]
-        if is_view(family.op, family.static, [self.program.shape[a] for a in self.program.args[n]],
-                   self.program.dtype[self.program.args[n][0]] if self.program.args[n] else None):
+        if is_view(
+            family.op,
+            family.static,
+            [self.program.shape[a] for a in self.program.args[n]],
+            self.program.dtype[self.program.args[n][0]] if self.program.args[n] else None,
+        ):
             return VIEW
         if family in self.loop_of:
             return LOOP
@@ -128,9 +132,7 @@ class Places:
         if family.op is ops.matmul:
             return all(len(s) == 2 for s in shapes)
         if family.op is ops.mul:
-            return (
-                all(len(s) == 2 for s in shapes) and shapes[0][1] == 1 and shapes[1][0] == 1
-            )
+            return all(len(s) == 2 for s in shapes) and shapes[0][1] == 1 and shapes[1][0] == 1
         return (
             family.op is ops.summed
             and len(shapes[0]) == 2
@@ -292,8 +294,12 @@ class Places:
             if home is not None and home is self.loop_of.get(family):
                 continue
             if is_same(w) and len(shape[w[0]]) == 2 and len(shape[x[0]]) in (1, 2):
-                key = (tuple(x), shape[w[0]], self.program.dtype[family.nodes[0]],
-                       self.program.dtype[w[0]])
+                key = (
+                    tuple(x),
+                    shape[w[0]],
+                    self.program.dtype[family.nodes[0]],
+                    self.program.dtype[w[0]],
+                )
                 found.setdefault(key, []).append(family)
         for group in found.values():
             if len(group) > 1:
@@ -325,8 +331,10 @@ class Places:
                         and self.loop_of.get(source) is recurrence
                     ):
                         key.append(("group", self.group_of[source]))
-                    elif source is not None and source in self.loop_of and (
-                        self.loop_of[source] is recurrence
+                    elif (
+                        source is not None
+                        and source in self.loop_of
+                        and (self.loop_of[source] is recurrence)
                     ):
                         t = middle - family.steps[0]
                         key.append(("column", column[t] if 0 <= t < len(column) else tuple(column)))
@@ -529,7 +537,8 @@ class Places:
                 below: list[Family] = []
                 if self.kind[top] in (VIEW, SINGLE) and top.op is not TOTAL:
                     below = [
-                        f for f in self.families.reads(top)
+                        f
+                        for f in self.families.reads(top)
                         if f not in seen and f is not top and self.kind[f] in (VIEW, SINGLE)
                     ]
                 if below and len(stack) < 100_000:

@@ -17,8 +17,100 @@ from microrecur.compiler.recurrence import (
     keeps_small_digits,
     recurrence_of,
 )
+from microrecur.compiler.report import report_of, table, way_of
+from microrecur.compiler.scalars import ScalarPlan, ScalarSource
 from microrecur.compiler.schedule import Schedule
 from microrecur.engine.tensor import Tensor
+
+
+class Plan:
+    """What `build` makes of a recording: `run` computes its outputs from new inputs.
+
+    A plan owns its memory and writes into it at every run, so it serves one thread at a time; a
+    lock holds the others back.
+
+    Attributes
+    ----------
+    source : str
+        The program as it runs: NumPy calls under the scopes they come from, a loop where steps
+        repeat; straight Python where all are single numbers.
+    """
+
+    def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        self._lock = threading.Lock()
+        self._program = program = Program(inputs, outputs)
+        self._places: Places | None = None
+        self._scalars: ScalarPlan | None = None
+        numbers = ScalarSource(program)
+        if numbers.fits:
+            self._scalars = ScalarPlan(program, numbers)
+            self.source = self._scalars.source
+            return
+        self._places = places = Places(*_passes(program))
+        schedule = Schedule(places)
+        self._pieces = schedule.pieces
+        writer = Writer(program, schedule.pieces)
+        self.source = writer.source
+        self._run = writer.compiled()
+        self._inputs = [places.spots[n].array() for n in program.inputs]
+        self._outputs = [places.spots[n].array() for n in program.outputs]
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Compute the outputs for these inputs.
+
+        Parameters
+        ----------
+        arrays : sequence of ndarray
+            One per input, of its shape and dtype; only read.
+
+        Returns
+        -------
+        list of ndarray
+            The outputs, each an array of its own that belongs to the caller.
+        """
+        if self._scalars is not None:
+            return self._scalars.run(arrays)
+        with self._lock, np.errstate(all="ignore"):
+            for place, array in zip(self._inputs, arrays, strict=True):
+                np.copyto(place, array)
+            self._run()
+            return [out.copy() for out in self._outputs]
+
+    def report(self) -> str:
+        """Say what was merged, hoisted, batched and joined; calls, buffers and bytes."""
+        if self._places is None:
+            assert self._scalars is not None
+            return table(
+                [
+                    ("recorded computations", f"{self._program.recorded:,}"),
+                    ("merged with an equal one", f"{self._program.merged:,}"),
+                    ("operations on floats per run", f"{self._scalars.count:,}"),
+                ]
+            )
+        return report_of(self._program, self._places, self._pieces)
+
+    def explain(self, node: str) -> str:
+        """Say where a recorded node such as "t3.f" went.
+
+        Raises
+        ------
+        KeyError
+            When no node is called so; the nearest ids are named.
+        """
+        return way_of(self._program, self._places, node)
+
+
+def _passes(program: Program) -> tuple[Families, list[Recurrence]]:
+    """Everything that makes a recording less work, in order."""
+    families = Families(program)
+    even_out(families)
+    gather_totals(families, cycles(families))
+    families.remove_dead()
+    squashed = not keeps_small_digits(families)
+    for recurrence in _recurrences(families):
+        Simplifier(families, recurrence, squashed).run()
+    families.remove_dead()
+    return families, _recurrences(families)
 
 
 def _recurrences(families: Families) -> list[Recurrence]:
@@ -38,52 +130,6 @@ def _recurrences(families: Families) -> list[Recurrence]:
     return found
 
 
-def _passes(program: Program) -> tuple[Families, list[Recurrence]]:
-    families = Families(program)
-    even_out(families)
-    gather_totals(families, cycles(families))
-    families.remove_dead()
-    squashed = not keeps_small_digits(families)
-    for recurrence in _recurrences(families):
-        Simplifier(families, recurrence, squashed).run()
-    families.remove_dead()
-    return families, _recurrences(families)
-
-
-class Plan:
-    """What `build` makes of a recording: `run` computes its outputs from new inputs."""
-
-    def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        self._lock = threading.Lock()
-        program = Program(inputs, outputs)
-        self._program = program
-        families, recurrences = _passes(program)
-        places = Places(families, recurrences)
-        schedule = Schedule(places)
-        writer = Writer(program, schedule.pieces)
-        self.source = writer.source
-        self._run = writer.compiled()
-        self._inputs = [places.spots[n].array() for n in program.inputs]
-        self._outputs = [places.spots[n].array() for n in program.outputs]
-        self._schedule = schedule
-
-    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Return fresh outputs for these inputs, which are only read; one thread at a time."""
-        with self._lock, np.errstate(all="ignore"):
-            for place, array in zip(self._inputs, arrays, strict=True):
-                np.copyto(place, array)
-            self._run()
-            return [np.array(out, order="C") for out in self._outputs]
-
-    def report(self) -> str:
-        """Say what became of the recording."""
-        return f"{len(self._schedule.pieces)} pieces"
-
-    def explain(self, node: str) -> str:
-        """Say where a node went."""
-        return node
-
-
 def build(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Plan:
     """Return the plan that computes these recorded outputs from these inputs.
 
@@ -93,6 +139,14 @@ def build(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Plan:
         What is given anew at every call: arguments and parameters. All other leaves are constants.
     outputs : sequence of Tensor
         What a call returns; gradients recorded by `grad` among them.
+
+    Examples
+    --------
+    >>> from microrecur.engine.tensor import tensor
+    >>> x = tensor([1.0, 2.0])
+    >>> plan = build([x], [x * 2 + 1])
+    >>> plan.run([np.array([3.0, 4.0])])
+    [array([7., 9.])]
     """
     return Plan(inputs, outputs)
 

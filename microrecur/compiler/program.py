@@ -172,6 +172,14 @@ class Program:
                 COMPUTED, op, args, static, data.shape, data.dtype, t, where[1], tensor.name
             )
 
+    def label_of(self, tensor: Tensor) -> str:
+        """The id of a recorded tensor, as pictures have it."""
+        before, t, after = by_step(tensor.scope)
+        parts = [*before, *([] if t is None else [f"t{t}"])]
+        if tensor.name is None:
+            parts += after
+        return ".".join([*parts, tensor.name or (tensor.op.name if tensor.op else "number")])
+
     def label(self, n: int) -> str:
         """Its id as in pictures: t3.f; unnamed ones by their op."""
         before, after = self.places[self.place[n]]

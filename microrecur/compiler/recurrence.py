@@ -92,9 +92,7 @@ def in_order(items: list[Any], before: dict[Any, set[Any]]) -> list[Any] | None:
 class Simplifier:
     """Rewrites the families of one recurrence."""
 
-    def __init__(
-        self, families: Families, recurrence: Recurrence, squashed: bool
-    ) -> None:
+    def __init__(self, families: Families, recurrence: Recurrence, squashed: bool) -> None:
         self.families, self.recurrence = families, recurrence
         self.program = families.program
         self.inside = {n for f in recurrence.families for n in f.nodes}
@@ -118,9 +116,7 @@ class Simplifier:
         sigmoids = [
             f
             for f in order
-            if f.op is ops.sigmoid
-            and self.squashed
-            and dtype[f.columns[0][0]] == dtype[f.nodes[0]]
+            if f.op is ops.sigmoid and self.squashed and dtype[f.columns[0][0]] == dtype[f.nodes[0]]
         ]
         for family in sigmoids:
             self._as_tanh(family, inlined)

@@ -207,8 +207,7 @@ class Schedule:
         spots = self.spots
         outs = [spots[f.nodes[t - f.steps[0]]] for f in here]
         operands = [
-            [spots[f.columns[k][t - f.steps[0]]] for f in here]
-            for k in range(len(here[0].columns))
+            [spots[f.columns[k][t - f.steps[0]]] for f in here] for k in range(len(here[0].columns))
         ]
         return self._joined(here[0].op, operands, outs)
 
@@ -312,9 +311,7 @@ class Schedule:
             if not moves[0]:
                 xs = [np.broadcast_to(xs[0], (len(family.nodes), *xs[0].shape))]
         else:
-            xs = [
-                lowering.padded(x, ndim) if m else x for x, m in zip(xs, moves, strict=True)
-            ]
+            xs = [lowering.padded(x, ndim) if m else x for x, m in zip(xs, moves, strict=True)]
         self._add(lowering.calls_of(family.op, family.static, xs, out, 1), family.nodes)
 
     def _side_by_side_over_time(self, lanes: list[Column]) -> Array | None:
