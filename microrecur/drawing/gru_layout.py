@@ -161,7 +161,7 @@ _G_NEW, _G_GATE = -64.0, -146.0  # rows by gate
 
 _ONE = Rows(input_bus=-260.0, hidden=-356.0, input=-406.0, labels="wanted", input_labels="wanted")
 _ROOMY = Rows(
-    input_bus=-290.0, hidden=-366.0, input=-434.0, labels="optional", input_labels="optional"
+    input_bus=-312.0, hidden=-396.0, input=-456.0, labels="optional", input_labels="optional"
 )
 _MANY = Rows(input_bus=-206.0, hidden=-282.0, input=-350.0, labels="optional", input_labels="none")
 
@@ -172,7 +172,7 @@ def by_gate(single: bool, reset_after: bool, spare: float = 0.0) -> Blueprint:
     `spare` is how much wider a step of several may be: then there is room for more labels.
     """
     rows = _ONE if single else _ROOMY if spare else _MANY
-    step, spread = (160.0, 34.0) if single else (68.0 + spare / 3, 7.0 + spare / 20)
+    step, spread = (160.0, 34.0) if single else (68.0 + spare / 3, 7.0 + spare / 30)
     at = {gate: (100.0 if single else 40.0) + step * number for number, gate in enumerate(GATES)}
     width = at["n"] + (100.0 if single else 36.0 + spare / 3)
     state = {"h": Place(width + GAP / 2, _CONVEYOR, STATE, "state")}

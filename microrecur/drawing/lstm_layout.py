@@ -173,7 +173,7 @@ def by_gate(single: bool, peephole: bool, spare: float = 0.0) -> Blueprint:
     `spare` is how much wider a step of several may be: then there is room for more labels.
     """
     rows = _ONE if single else _ROOMY if spare else _MANY
-    step, spread = (150.0, 34.0) if single else (54.0 + spare / 8, 10.0 + spare / 40)
+    step, spread = (150.0, 34.0) if single else (54.0 + spare / 8, 9.0 if spare else 10.0)
     at = {gate: (110.0 if single else 40.0) + step * number for number, gate in enumerate(GATES)}
     right = 96.0 if single else 31.0 + spare * 0.55
     middle, width = (at["i"] + at["g"]) / 2, at["o"] + right
