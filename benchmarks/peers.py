@@ -42,7 +42,8 @@ HELP = """
 Every competitor runs in a process of its own, kept alive, with one BLAS thread. A round times each
 of them once, in random order, on inputs that change from step to step; what is compared is the
 ratio within a round, and what is printed is the median of the rounds. So a busy machine moves all
-figures of a round together, and a ratio little. Absolute times say little on a shared machine.
+figures of a round together, and a ratio little. Counted is the processor's time, which with one
+thread is the clock's on an idle machine. Absolute times say little on a shared one.
 
 Before and after it is timed, each competitor's loss and gradients are compared with torch's in
 float64, with two sets of parameters and two batches: one that answers with old results fails.

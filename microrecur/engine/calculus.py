@@ -8,17 +8,20 @@ graph (`grad`), to differentiate again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from sys import getrefcount
 from typing import Any, overload
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from microrecur.engine import ops
 from microrecur.engine.errors import ShapeError
+from microrecur.engine.reverse import fitted, swept
 from microrecur.engine.tensor import Tensor, ancestry, current_scope, scope_from
+from microrecur.engine.tracing import look_at
 
 Seed = ArrayLike | Tensor | None
+ALONE = 2  # references to an array that nobody else holds: a local name, and getrefcount's own
 
 # Recorded cotangent -> (y, x) of the ∂y/∂x it holds; forgotten with the cotangent.
 _GRADIENTS: WeakKeyDictionary[Tensor, tuple[Tensor, Tensor]] = WeakKeyDictionary()
@@ -46,27 +49,6 @@ def _remember(g: Tensor, y: Tensor, x: Tensor) -> None:
         _GRADIENTS[g] = y, x
 
 
-def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
-    """Sum a cotangent over the axes along which its operand had been repeated.
-
-    Works on arrays and on tensors; this is the only place where broadcasting is undone.
-    """
-    extra = np.ndim(g) - len(shape)
-    if extra:
-        g = ops.sum(g, axis=tuple(range(extra)))
-    repeated = tuple(k for k, (n, m) in enumerate(zip(np.shape(g), shape, strict=True)) if n != m)
-    return ops.sum(g, axis=repeated, keepdims=True) if repeated else g
-
-
-def _fitted(g: Any, x: Any) -> Any:
-    """The cotangent in the shape and dtype of the operand it belongs to."""
-    if g.shape != x.shape:
-        g = unbroadcast(g, x.shape)
-    if g.dtype != x.dtype:
-        g = ops.cast(g, dtype=x.dtype)
-    return g
-
-
 def _dependents(nodes: Sequence[Tensor], sources: Iterable[Tensor]) -> set[Tensor]:
     """Those of the nodes (oldest first) that were computed from a source, sources included."""
     found = set(sources)
@@ -76,78 +58,39 @@ def _dependents(nodes: Sequence[Tensor], sources: Iterable[Tensor]) -> set[Tenso
     return found
 
 
-def _sweep(
+def _recorded_sweep(
     nodes: Sequence[Tensor],
     wanted: set[Tensor],
     keep: set[Tensor],
     y: Tensor,
-    seed: Any,
-    recorded: bool,
-    by_result: bool = False,
-) -> dict[Tensor, Any]:
-    """Hand cotangents from y back along the wanted nodes and return those of `keep`.
+    seed: Tensor,
+    by_result: bool,
+) -> dict[Tensor, Tensor]:
+    """Hand cotangents from y back along the wanted nodes, oldest given first; return `keep`'s.
 
-    Partials are written in the results where cards do so, if `by_result`. Recorded, every cotangent
-    is a tensor filed under ∂/ + its forward node's scope; else an array.
+    Each is a tensor, filed under ∂/ + its forward node's scope. Partials are written in the results
+    where cards do so, if `by_result`.
     """
     cotangents: dict[Tensor, Any] = {y: seed}
-    owned: set[Tensor] = set()
     for node in reversed(nodes):
         if node.op is None or node not in wanted:
             continue
-        # What is not asked for is let go as soon as it has been handed on: memory stays that of the
-        # front.
+        # What is not asked for is let go as soon as it has been handed on.
         g = cotangents.get(node) if node in keep else cotangents.pop(node, None)
         if g is None:
             continue
-        if recorded:
-            _remember(g, y, node)
-            with scope_from(("∂", *node.scope)):
-                _hand_back(node, g, node, node.inputs, wanted, cotangents, None, by_result)
-        else:
-            arrays = [x._data for x in node.inputs]
-            _hand_back(node, g, node._data, arrays, wanted, cotangents, owned, by_result)
+        _remember(g, y, node)
+        op: Any = node.op
+        pull = op.pull_by_result if by_result else op.pull
+        with scope_from(("∂", *node.scope)):
+            for k, x in enumerate(node.inputs):
+                part = pull(k, g, node, node.inputs, node.static) if x in wanted else None
+                if part is None:
+                    continue
+                part = fitted(part, x)
+                before = cotangents.get(x)
+                cotangents[x] = part if before is None else before + part
     return cotangents
-
-
-def _hand_back(
-    node: Tensor,
-    g: Any,
-    y: Any,
-    xs: Sequence[Any],
-    wanted: set[Tensor],
-    cotangents: dict[Tensor, Any],
-    owned: set[Tensor] | None,
-    by_result: bool,
-) -> None:
-    """Add node's cotangent, times each edge's derivative, to that of each wanted input.
-
-    `owned` holds the nodes whose cotangent this sweep allocated itself and so may add to in place.
-    """
-    op: Any = node.op
-    pull = op.pull_by_result if by_result else op.pull
-    for k, source in enumerate(node.inputs):
-        if source not in wanted:
-            continue
-        part = pull(k, g, y, xs, node.static)
-        if part is None:
-            continue
-        x = xs[k]
-        if part.shape != x.shape or part.dtype != x.dtype:
-            part = _fitted(part, x)
-        before = cotangents.get(source)
-        if before is None:
-            cotangents[source] = part
-        elif owned is None:
-            cotangents[source] = before + part
-        elif source in owned:
-            np.add(before, part, out=before)
-        else:
-            cotangents[source] = total = before + part
-            if (
-                total.ndim
-            ):  # a sum of 0-d arrays is a NumPy scalar, which cannot be added to in place
-                owned.add(source)
 
 
 def _seed(y: Tensor, seed: Seed, asked: str) -> np.ndarray:
@@ -200,16 +143,17 @@ def backward(y: Tensor, gradient: Seed = None) -> None:
     nodes = ancestry([y])
     wanted = {node for node in nodes if node.requires_grad}
     keep = {node for node in wanted if node.op is None or node.name is not None}
-    cotangents = _sweep(nodes, wanted, keep, y, seed, recorded=False)
+    found = swept(nodes, wanted, keep, y, seed)
     for node in keep:
-        g = cotangents.get(node)
+        g = found.pop(node, None)
         if g is None:
             continue
         if node.op is None and node.grad is not None:
             node.grad = node.grad + g
         else:
-            # A copy: the same array may have been handed to several nodes.
-            node.grad = np.array(g)
+            # A copy where the same array may have been handed to several nodes.
+            alone = type(g) is np.ndarray and g.base is None and getrefcount(g) == ALONE
+            node.grad = g if alone and g is not seed else np.array(g)
 
 
 @overload
@@ -255,7 +199,7 @@ def grad(
     start = seed if isinstance(seed, Tensor) else Tensor(checked, scope=current_scope())
     nodes = ancestry([y])
     wanted = _dependents(nodes, many)
-    cotangents = _sweep(nodes, wanted, set(many), y, start, True, by_result)
+    cotangents = _recorded_sweep(nodes, wanted, set(many), y, start, by_result)
     found = [cotangents.get(x) for x in many]
     for x, g in zip(many, found, strict=True):
         if g is not None:
@@ -292,10 +236,11 @@ def vjp(
     ndarray or list of ndarray
         Each of its x's shape; zeros where y does not depend on x.
     """
+    look_at(y, "vjp(), which gives numbers where mr.grad gives tensors,")
     start = _seed(y, seed, "vjp()")
     many = [xs] if isinstance(xs, Tensor) else list(xs)
     nodes = ancestry([y])
-    cotangents = _sweep(nodes, _dependents(nodes, many), set(many), y, start, recorded=False)
+    cotangents = swept(nodes, _dependents(nodes, many), set(many), y, start)
     found = [np.array(cotangents.get(x, np.zeros(x.shape, x.dtype))) for x in many]
     return found[0] if isinstance(xs, Tensor) else found
 
@@ -326,6 +271,7 @@ def jvp(
     >>> jvp(x * x, [x], [[1.0, 0.0]])
     array([2., 0.])
     """
+    look_at(y, "jvp(), which gives numbers,")
     moving: dict[Tensor, Any] = {}
     given: Any = ([xs], [tangents]) if isinstance(xs, Tensor) else (xs, tangents)
     for x, t in zip(*given, strict=True):
@@ -350,13 +296,14 @@ def jvp(
 
 def jacobian(y: Tensor, x: Tensor) -> np.ndarray:
     """Return ∂y/∂x, of shape y.shape + x.shape: one sweep back per number of y."""
+    look_at(y, "jacobian(), which gives numbers,")
     nodes = ancestry([y])
     wanted, keep = _dependents(nodes, [x]), {x}
     rows = np.zeros((y.size, *x.shape), x.dtype)
     for k in range(y.size):
         start = np.zeros(y.size, y.dtype)
         start[k] = 1
-        cotangents = _sweep(nodes, wanted, keep, y, start.reshape(y.shape), recorded=False)
+        cotangents = swept(nodes, wanted, keep, y, start.reshape(y.shape))
         if x in cotangents:
             rows[k] = cotangents[x]
     return rows.reshape(y.shape + x.shape)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from microrecur.engine import ops
+from microrecur.engine.primitive import operator
 from microrecur.engine.tensor import Tensor
 
 # Functions that are no card: their friendlier signature is a method and answers for NumPy's.
@@ -115,7 +116,7 @@ def _bound(name: str, card: Any) -> Any:
     """The method of this name; reflected operators take their operands the other way round."""
     if len(card.domain) == 1:
         return _called_with(card)
-    return _reflected(card) if name.startswith("__r") else _operator(card)
+    return _reflected(card) if name.startswith("__r") else operator(card)
 
 
 _attach()

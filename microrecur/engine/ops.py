@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -46,31 +47,32 @@ def _card(card: Any) -> Any:
 # fmt: off
 add = _card(Elementwise(
     name="add", symbol="+", latex="#1 + #2", kind="pass",
-    forward=np.add, numpy=(np.add,), methods=("__add__", "__radd__"),
+    forward=np.add, number=operator.add, numpy=(np.add,), methods=("__add__", "__radd__"),
     partials=(1, 1),
     domain=((-INF, INF),) * 2, slope=(1, 1), range=lambda a, b: Interval(a.lo + b.lo, a.hi + b.hi),
 ))
 sub = _card(Elementwise(
     name="sub", symbol="−", latex="#1 - #2", kind="pass",
-    forward=np.subtract, numpy=(np.subtract,), methods=("__sub__", "__rsub__"),
+    forward=np.subtract, number=operator.sub, numpy=(np.subtract,), methods=("__sub__", "__rsub__"),
     partials=(1, -1),
     domain=((-INF, INF),) * 2, slope=(1, 1), range=lambda a, b: Interval(a.lo - b.hi, a.hi - b.lo),
 ))
 mul = _card(Elementwise(
     name="mul", symbol="⊙", latex=r"#1 \odot #2", kind="product",
-    forward=np.multiply, numpy=(np.multiply,), methods=("__mul__", "__rmul__"),
+    forward=np.multiply, number=operator.mul, numpy=(np.multiply,), methods=("__mul__", "__rmul__"),
     partials=(lambda y, a, b: b, lambda y, a, b: a),
     domain=((-INF, INF),) * 2, slope=(None, None), range=corners(times),
 ))
 div = _card(Elementwise(
     name="div", symbol="÷", latex=r"\frac{#1}{#2}", kind="other",
-    forward=np.true_divide, numpy=(np.true_divide,), methods=("__truediv__", "__rtruediv__"),
+    forward=np.true_divide, number=operator.truediv,
+    numpy=(np.true_divide,), methods=("__truediv__", "__rtruediv__"),
     partials=(lambda y, a, b: 1 / b, lambda y, a, b: -y / b),
     domain=((-INF, INF), (0.5, INF)), slope=(None, None), range=quotient,
 ))
 neg = _card(Elementwise(
     name="neg", symbol="−", latex="-#1", kind="pass",
-    forward=np.negative, numpy=(np.negative,), methods=("__neg__",),
+    forward=np.negative, number=operator.neg, numpy=(np.negative,), methods=("__neg__",),
     partials=(-1,),
     slope=(1,), range=flip,
 ))
@@ -88,13 +90,13 @@ pow_number = _card(Elementwise(
 ))
 exp = _card(Elementwise(
     name="exp", symbol="exp", latex="e^{#1}", kind="other",
-    forward=np.exp, numpy=(np.exp,), methods=("exp",),
+    forward=np.exp, number=math.exp, numpy=(np.exp,), methods=("exp",),
     partials=(lambda y, x: y,),
     slope=(None,), range=increasing(np.exp),
 ))
 log = _card(Elementwise(
     name="log", symbol="log", latex=r"\log(#1)", kind="other",
-    forward=np.log, numpy=(np.log,), methods=("log",),
+    forward=np.log, number=math.log, numpy=(np.log,), methods=("log",),
     partials=(lambda y, x: 1 / x,),
     domain=((0.0, INF),), slope=(None,),
 ))
@@ -124,22 +126,22 @@ sign = _card(Elementwise(
 ))
 sech2 = _card(Elementwise(
     name="sech2", symbol="sech²", latex=r"\operatorname{sech}^2(#1)", kind="other",
-    forward=kernels.sech2,
+    forward=kernels.sech2, number=kernels.sech2_of_number,
     partials=(lambda y, x: -2 * y * tanh(x),),
     slope=(4 / math.sqrt(27),), range=between(0, 1),           # sup at tanh² x = 1/3
 ))
 sigmoid = _card(Elementwise(
     name="sigmoid", symbol="σ", latex=r"\sigma(#1)", kind="gate slope",
-    forward=kernels.sigmoid, methods=("sigmoid",),
+    forward=kernels.sigmoid, number=kernels.sigmoid_of_number, methods=("sigmoid",),
     partials=(lambda y, x: sech2(x / 2) / 4,),                 # σ(1−σ), exact in saturation too
-    by_result=(lambda y: y * (1 - y),),
+    by_result=(lambda y: y * (1 - y),), quick=(lambda y, x: kernels.sigmoid_slope(x),),
     slope=(1 / 4,), range=increasing(kernels.sigmoid),         # sup at x = 0
 ))
 tanh = _card(Elementwise(
     name="tanh", symbol="tanh", latex=r"\tanh(#1)", kind="squash slope",
-    forward=np.tanh, numpy=(np.tanh,), methods=("tanh",),
+    forward=np.tanh, number=math.tanh, numpy=(np.tanh,), methods=("tanh",),
     partials=(lambda y, x: sech2(x),),                         # 1−tanh², exact in saturation too
-    by_result=(lambda y: 1 - y * y,),
+    by_result=(lambda y: 1 - y * y,), quick=(lambda y, x: kernels.sech2(x),),
     slope=(1,), range=increasing(np.tanh),                     # sup at x = 0
 ))
 relu = _card(Elementwise(
@@ -213,14 +215,14 @@ where = _card(Linear(
 ))
 matmul = _card(Linear(
     name="matmul", symbol="@", latex="#1 #2", kind="weight",
-    forward=kernels.matmul, jointly=False,
+    forward=kernels.matmul, number=operator.mul, jointly=False,
     numpy=(np.matmul,), methods=("__matmul__", "__rmatmul__", "dot"),
     transposes=(lambda g, a, b: _matmul_left(g, a, b), lambda g, a, b: _matmul_right(g, a, b)),
     domain=((-INF, INF),) * 2, slope=(None, None),
 ))
 summed = _card(Linear(
     name="sum", symbol="Σ", latex=r"\sum_{#axis} #1", kind="reduction",
-    forward=lambda x, *, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
+    forward=lambda x, *, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims),
     transposes=(lambda g, x, *, axis, keepdims: _spread(g, x, axis, keepdims),),
 ))
 reshaped = _card(Linear(
@@ -325,6 +327,10 @@ def _won(ahead: Any, tied: Any) -> Any:
 
 
 def _matmul_left(g: Any, a: Any, b: Any) -> Any:
+    if type(g) is float:
+        return g * b
+    if type(g) is np.ndarray and a.ndim == 2 and b.ndim == 2:
+        return g.dot(b.T)
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return g * b
     if np.ndim(b) == 1:
@@ -335,6 +341,10 @@ def _matmul_left(g: Any, a: Any, b: Any) -> Any:
 
 
 def _matmul_right(g: Any, a: Any, b: Any) -> Any:
+    if type(g) is float:
+        return g * a
+    if type(g) is np.ndarray and a.ndim == 2 and b.ndim == 2:
+        return a.T.dot(g)
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return g * a
     if np.ndim(a) == 1:

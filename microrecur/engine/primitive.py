@@ -16,7 +16,7 @@ import numpy as np
 
 from microrecur.engine.errors import ShapeError
 from microrecur.engine.intervals import EVERYTHING, Range
-from microrecur.engine.tensor import Tensor, _filing
+from microrecur.engine.tensor import NO_STATIC, Tensor, _filing, of_number
 from microrecur.engine.tracing import tracing, without_gradient
 
 Rule = Callable[..., Any]
@@ -36,6 +36,9 @@ class Primitive:
         "pass", "reduction" or "other".
     forward : callable
         Arrays to array.
+    number : callable, optional
+        The same on Python floats, for an op without static arguments: what it cannot do (it raises,
+        or gives no finite float) is left to `forward`.
     domain : tuple of (float, float)
         Per operand, where the op is defined and tests may sample.
     slope : tuple of float or None
@@ -54,6 +57,7 @@ class Primitive:
     latex: str
     kind: str
     forward: Rule
+    number: Rule | None = None
     domain: tuple[tuple[float, float], ...] = (EVERYTHING,)
     slope: tuple[float | None, ...] = (None,)
     range: Range | None = None
@@ -70,18 +74,55 @@ class Primitive:
 
     def __call__(self, *operands: Any, **static: Any) -> Any:
         """Compute on arrays, or compute and record when an operand is a tensor."""
+        if len(operands) == 1 and not static and type(operands[0]) is Tensor:
+            return self._of_one(operands)
         tensors = 0
         for operand in operands:
             if type(operand) is Tensor:
                 tensors += 1
         if not tensors:
+            if self.number is not None and all(type(x) is float for x in operands):
+                y = self._of_floats(operands)
+                if y is not None:
+                    return y
             return self.forward(*operands, **static)
-        inputs = operands if tensors == len(operands) else _as_tensors(operands)
+        return self._recorded(
+            operands if tensors == len(operands) else _as_tensors(operands), static
+        )
+
+    def _of_one(self, inputs: tuple[Tensor]) -> Tensor:
+        """Do as `_recorded` for the ops that read one tensor, in fewer steps."""
+        filing = _filing.get()
+        (x,) = inputs
+        if not filing[1]:
+            return self._recorded(inputs, {})
+        if x._number is not None and self.number is not None:
+            y = self._of_floats((x._number,))
+            if y is None:
+                return self._recorded(inputs, {})
+            return of_number(y, self, inputs, x.requires_grad and self.differentiable, filing[0])
+        try:
+            data = self.forward(x._data)
+        except (ValueError, IndexError):
+            return self._recorded(inputs, {})  # which says what does not fit
+        if type(data) is not np.ndarray:
+            return self._recorded(inputs, {})
+        wanted = x.requires_grad and self.differentiable
+        return Tensor(data, self, inputs, NO_STATIC, wanted, filing[0])
+
+    def _recorded(self, inputs: tuple[Tensor, ...], static: dict[str, Any]) -> Tensor:
+        """Compute, and record the result unless nothing is recorded now."""
+        if self.number is not None and inputs[0]._number is not None and not static:
+            numbered = self._numbered(inputs)
+            if numbered is not None:
+                return numbered
         try:
             data = self.forward(*[x._data for x in inputs], **static)
         except (ValueError, IndexError) as error:
             raise self._misfit(inputs, static, error) from error
+        number = None
         if type(data) is not np.ndarray:
+            number = float(data) if type(data) is np.float64 else None
             data = np.asarray(data)
         filing = _filing.get()
         if not filing.recording:
@@ -93,7 +134,34 @@ class Primitive:
             if x.requires_grad:
                 wanted = self.differentiable
                 break
-        return Tensor(data, self, inputs, static, wanted, filing.scope)
+        made = Tensor(data, self, inputs, static, wanted, filing.scope)
+        made._number = number
+        return made
+
+    def _numbered(self, inputs: tuple[Tensor, ...]) -> Tensor | None:
+        """Compute and record on numbers, each operand one; None where arrays have to."""
+        filing = _filing.get()
+        if not filing[1]:
+            return None
+        wanted = False
+        floats = []
+        for x in inputs:
+            if x._number is None:
+                return None
+            floats.append(x._number)
+            wanted = wanted or x.requires_grad
+        y = self._of_floats(floats)
+        if y is None:
+            return None
+        return of_number(y, self, inputs, wanted and self.differentiable, filing[0])
+
+    def _of_floats(self, floats: Sequence[float]) -> float | None:
+        """The finite float that the op makes of floats; None where NumPy has to say what it is."""
+        try:
+            y = self.number(*floats)  # type: ignore[misc]
+        except (ArithmeticError, ValueError):
+            return None
+        return y if type(y) is float and y - y == 0.0 else None
 
     def pull(self, k: int, g: Any, y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
         """Return the cotangent of operand k, still of the broadcast shape; None if it has none."""
@@ -127,10 +195,14 @@ class Elementwise(Primitive):
 
     `by_result` gives the same partials as rules (y) of the result alone, where that is quicker and
     as good to 1e-15 absolute (σ′ = y(1−y), which is 0 where σ′ is below rounding); () where not.
+
+    `quick` gives them as rules (y, *xs) of plain arrays that compute the very same in fewer calls;
+    () where the partials are as short as it gets.
     """
 
     partials: tuple[Rule | float | None, ...]
     by_result: tuple[Rule, ...] = ()
+    quick: tuple[Rule, ...] = ()
 
     def __post_init__(self) -> None:
         self.differentiable = any(partial is not None for partial in self.partials)
@@ -231,6 +303,40 @@ class Selection(Primitive):
         return self.gather(ts[0] * self.weights(xs[0], **static), xs[0], **static)
 
 
+def operator(card: Primitive) -> Rule:
+    """Return card(a, b) as a method of tensors: the way most ops are called, so it is short.
+
+    Whatever is not plainly an op of two tensors to be recorded is left to the card.
+    """
+    of_floats = card.number
+
+    def method(a: Tensor, b: Any) -> Any:
+        if type(b) is not Tensor:
+            return card(a, b)
+        filing = _filing.get()
+        if not filing[1]:
+            return card(a, b)
+        if of_floats is not None and a._number is not None and b._number is not None:
+            try:
+                y = of_floats(a._number, b._number)
+            except (ArithmeticError, ValueError):
+                return card(a, b)
+            if y - y != 0.0:  # not finite: NumPy says what it is, and warns of it
+                return card(a, b)
+            wanted = (a.requires_grad or b.requires_grad) and card.differentiable
+            return of_number(y, card, (a, b), wanted, filing[0])
+        try:
+            data = card.forward(a._data, b._data)
+        except (ValueError, IndexError):
+            return card(a, b)  # which says what does not fit
+        if type(data) is not np.ndarray:
+            return card(a, b)
+        wanted = (a.requires_grad or b.requires_grad) and card.differentiable
+        return Tensor(data, card, (a, b), NO_STATIC, wanted, filing[0])
+
+    return method
+
+
 def _card_called(name: str) -> Primitive:
     from microrecur.engine.ops import TABLE
 
@@ -254,12 +360,14 @@ def _short_name(x: Tensor, k: int) -> str:
 
 def _as_tensors(operands: Sequence[Any]) -> tuple[Tensor, ...]:
     """Make constants of what is no tensor; a Python number takes the dtype of the first tensor."""
-    like = next(x for x in operands if type(x) is Tensor)._data.dtype
+    like = next(x for x in operands if type(x) is Tensor).dtype
     return tuple(x if type(x) is Tensor else _constant(x, like) for x in operands)
 
 
 def _constant(value: Any, like: np.dtype[Any]) -> Tensor:
     if type(value) in (float, int) and like.kind == "f":
+        if like == np.float64:
+            return of_number(float(value), scope=_filing.get()[0])
         return Tensor(np.array(value, like), scope=_filing.get().scope)
     trace = tracing()
     if trace is not None:

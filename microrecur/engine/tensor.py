@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ContextDecorator
 from contextvars import ContextVar
 from copy import copy
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,6 +38,7 @@ _serials = itertools.count(1)
 
 STEP = "t="  # a scope "t=3" holds what belongs to step 3 of a sequence
 
+_FLOAT64 = np.dtype(np.float64)
 NO_INPUTS: tuple[Tensor, ...] = ()
 NO_STATIC: dict[str, Any] = {}
 
@@ -145,11 +146,16 @@ def by_step(filed: Sequence[str]) -> tuple[tuple[str, ...], int | None, tuple[st
 
     Outside any step all names come before, and t is None.
     """
+    return _by_step(tuple(filed))
+
+
+@lru_cache(maxsize=1024)  # a cell asks again and again of the scope it is in
+def _by_step(filed: tuple[str, ...]) -> tuple[tuple[str, ...], int | None, tuple[str, ...]]:
     for k in range(len(filed) - 1, -1, -1):
         name = filed[k]
         if name.startswith(STEP) and name[len(STEP) :].isdecimal():
-            return tuple(filed[:k]), int(name[len(STEP) :]), tuple(filed[k + 1 :])
-    return tuple(filed), None, ()
+            return filed[:k], int(name[len(STEP) :]), filed[k + 1 :]
+    return filed, None, ()
 
 
 def step_of(filed: Sequence[str]) -> int | None:
@@ -261,22 +267,22 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis; () for one number."""
-        return self._data.shape
+        return self._data.shape if self._number is None else ()
 
     @property
     def ndim(self) -> int:
         """The number of axes; 0 for one number."""
-        return self._data.ndim
+        return self._data.ndim if self._number is None else 0
 
     @property
     def size(self) -> int:
         """How many numbers it holds."""
-        return self._data.size
+        return self._data.size if self._number is None else 1
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of its numbers."""
-        return self._data.dtype
+        return self._data.dtype if self._number is None else _FLOAT64
 
     @property
     def is_leaf(self) -> bool:
@@ -286,6 +292,8 @@ class Tensor:
     def item(self) -> float | int | bool:
         """Return the one number it holds as a Python number; ValueError when it holds more."""
         look_at(self, "the number")
+        if self._number is not None:
+            return self._number
         if self._data.size != 1:
             raise ValueError(
                 f"{self._label()} holds {self._data.size} numbers, shape {self.shape}: .item() "

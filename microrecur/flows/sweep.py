@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microrecur.engine.calculus import unbroadcast
 from microrecur.engine.primitive import Elementwise, Linear
+from microrecur.engine.reverse import unbroadcast
 from microrecur.engine.tensor import Tensor, ancestry
 
 Edge = tuple[Tensor, int]  # (node, position): from node.inputs[position] to node

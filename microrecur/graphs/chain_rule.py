@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from microrecur.engine.calculus import unbroadcast
 from microrecur.engine.primitive import Elementwise, Linear
+from microrecur.engine.reverse import unbroadcast
 from microrecur.engine.tensor import Tensor, ancestry
 from microrecur.graphs.algebra import Algebra
 from microrecur.graphs.expressions import Expression, cotangent, number

@@ -14,12 +14,14 @@ from microrecur.engine.tensor import (
     STEP,
     Tensor,
     current_scope,
+    is_recording,
     outside_steps,
     scope,
     scope_from,
     step_of,
     tensor,
 )
+from microrecur.engine.tracing import tracing
 from microrecur.nn.module import Module, generator
 from microrecur.nn.simple import as_tensor, layer_norm
 
@@ -31,13 +33,24 @@ class _Views:
     keeps its value, so all steps share it and a weight's gradient is gathered once.
     """
 
-    def __init__(self, cell: Cell, parameter: Tensor | None, prefix: str, scalar: bool) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        parameter: Tensor | None,
+        prefix: str,
+        scalar: bool,
+        kept: dict[str, Tensor],
+    ) -> None:
         self._cell, self._parameter, self._prefix, self._scalar = cell, parameter, prefix, scalar
+        self._kept = kept
+        self.__dict__.update(kept)  # plain attributes, read sixteen times per step
 
     def __getattr__(self, letter: str) -> Any:
         if self._parameter is None:
             return 0.0
-        return self._cell._view(self._parameter, self._prefix, letter, self._scalar)
+        view = self._cell._view(self._parameter, self._prefix, letter, self._scalar)
+        self._kept[letter] = view
+        return view
 
 
 class Cell(Module):
@@ -156,8 +169,14 @@ class Cell(Module):
         return () if x.ndim == 0 else (*x.shape[:-1], self._state_size(letter))
 
     def _check_sizes(self, x: Tensor, held: Sequence[Tensor]) -> None:
-        where = f"{type(self).__name__} at {'/'.join(current_scope())}"
         features = x.shape[-1] if x.ndim else 1
+        if (
+            features == self.input_size
+            and (x.ndim or self.hidden_size == 1)
+            and all(s.shape == self._state_shape(x, letter) for letter, s in zip(self.states, held))
+        ):
+            return
+        where = f"{type(self).__name__} at {'/'.join(current_scope())}"
         if features != self.input_size:
             raise ShapeError(
                 f"{where}: {x.name or 'x'} has {features} features {x.shape}, weight_ih expects "
@@ -181,11 +200,20 @@ class Cell(Module):
     def _weights(self, x: Tensor) -> tuple[_Views, _Views, _Views, _Views]:
         """W, U, b_ih, b_hh, each giving a gate's slice by its letter."""
         scalar = x.ndim == 0
+        parameters = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        trace = tracing()
+        views = self.__dict__.setdefault("_views", {}) if trace is None else trace.views_of(self)
+        key = ("all", scalar, outside_steps(current_scope()), is_recording())
+        version = tuple(None if p is None else (p, p.serial, p.requires_grad) for p in parameters)
+        found = views.get(key)
+        if found is None or found[0] != version:
+            found = views[key] = (version, ({}, {}, {}, {}))
+        W, U, b_ih, b_hh = found[1]
         return (
-            _Views(self, self.weight_ih, "W", scalar),
-            _Views(self, self.weight_hh, "U", scalar),
-            _Views(self, self.bias_ih, "b_ih", scalar),
-            _Views(self, self.bias_hh, "b_hh", scalar),
+            _Views(self, self.weight_ih, "W", scalar, W),
+            _Views(self, self.weight_hh, "U", scalar, U),
+            _Views(self, self.bias_ih, "b_ih", scalar, b_ih),
+            _Views(self, self.bias_hh, "b_hh", scalar, b_hh),
         )
 
     def _view(self, parameter: Tensor, prefix: str, letter: str, scalar: bool) -> Tensor:

@@ -213,7 +213,9 @@ def test_on_plain_arrays_gives_a_plain_array(card, arrays, static):
     plain = card(*arrays, **static)
     assert isinstance(plain, np.ndarray | np.generic)
     y, xs = recorded(card, arrays, static)
-    np.testing.assert_array_equal(plain, y.data)
+    # One recorded number is computed by Python's own functions, which round the last digit as C.
+    close = np.testing.assert_array_equal if y.ndim else np.testing.assert_allclose
+    close(plain, y.data, **({} if y.ndim else {"rtol": 1e-15, "atol": 0}))
     assert plain.dtype == y.dtype
     assert y.op is card
     assert y.inputs == tuple(xs)
