@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -176,8 +177,10 @@ def run_lab(options: argparse.Namespace) -> int:
     print(f"{workspace.root}: {len(made)} files made, the others left as they are")
     if importlib.util.find_spec("jupyterlab") is None:
         raise Refused("JupyterLab is not installed: pip install 'microrecur[lessons]'")
+    # What the lessons and a terminal in JupyterLab start is what belongs to this Python.
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
     try:
-        return subprocess.call(command)
+        return subprocess.call(command, env=os.environ | {"PATH": path})
     except KeyboardInterrupt:
         return 0
 

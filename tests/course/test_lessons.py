@@ -1,5 +1,6 @@
 """Every lesson runs from top to bottom, unsolved and solved; its own asserts are its claims."""
 
+import asyncio
 import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +36,7 @@ def executed(lesson, workspace):
             book, timeout=SECONDS, kernel_name="python3",
             resources={"metadata": {"path": str(workspace.root)}},
         )  # fmt: skip
-        client.execute()
+        asyncio.run(client.async_execute())  # a loop of this thread's own, closed when it is over
     return book
 
 
