@@ -178,9 +178,9 @@ def run_lab(options: argparse.Namespace) -> int:
     if importlib.util.find_spec("jupyterlab") is None:
         raise Refused("JupyterLab is not installed: pip install 'microrecur[lessons]'")
     # What the lessons and a terminal in JupyterLab start is what belongs to this Python.
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    programs = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
     try:
-        return subprocess.call(command, env=os.environ | {"PATH": path})
+        return subprocess.call(command, env=os.environ | {"PATH": programs})
     except KeyboardInterrupt:
         return 0
 

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -154,12 +155,14 @@ def test_a_dry_run_makes_nothing(tmp_path, monkeypatch, run):
 
 def test_lab_fills_the_workspace_and_starts_jupyterlab_on_it(tmp_path, monkeypatch, run):
     started = []
-    monkeypatch.setattr(subprocess, "call", lambda command: started.append(command) or 0)
+    monkeypatch.setattr(subprocess, "call", lambda *a, **rest: started.append((*a, rest)) or 0)
     monkeypatch.chdir(tmp_path)
     code, out, _ = run("lab mine")
     assert (code, "files made" in out) == (0, True)
     assert (tmp_path / "mine" / "microrecur.toml").is_file()
-    assert started == [[sys.executable, "-m", "jupyterlab", f"--notebook-dir={tmp_path / 'mine'}"]]
+    ((command, rest),) = started
+    assert command == [sys.executable, "-m", "jupyterlab", f"--notebook-dir={tmp_path / 'mine'}"]
+    assert rest["env"]["PATH"].startswith(str(Path(sys.executable).parent))
 
 
 def test_the_doctor_finds_this_machine_well(workspace, run):
