@@ -39,8 +39,8 @@ class Program:
         The numbers of the constants.
     names : list of str or None
         Textbook names.
-    number : dict of Tensor to int
-        Where each recorded tensor went.
+    filed : list of (scope, name, whether unnamed, number)
+        Where each recorded tensor was filed, and which computation it is.
     inputs, outputs : list of int
         Those given at every call, those returned.
     merged : int
@@ -73,6 +73,12 @@ class Program:
         self._read(nodes, given)
         self.inputs = [self.number[x] for x in inputs]
         self.outputs = [self.number[y] for y in outputs]
+        # What was recorded is let go: how each tensor was filed is all that is asked for later.
+        self.filed = [
+            (x.scope, x.name or (x.op.name if x.op else "number"), x.name is None, n)
+            for x, n in self.number.items()
+        ]
+        del self.number
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -172,13 +178,14 @@ class Program:
                 COMPUTED, op, args, static, data.shape, data.dtype, t, where[1], tensor.name
             )
 
-    def label_of(self, tensor: Tensor) -> str:
-        """The id of a recorded tensor, as pictures have it."""
-        before, t, after = by_step(tensor.scope)
-        parts = [*before, *([] if t is None else [f"t{t}"])]
-        if tensor.name is None:
-            parts += after
-        return ".".join([*parts, tensor.name or (tensor.op.name if tensor.op else "number")])
+    def numbers_by_id(self) -> dict[str, int]:
+        """The number of every recorded tensor by its id, as pictures have it."""
+        found: dict[str, int] = {}
+        for scope, name, unnamed, n in self.filed:
+            before, t, after = by_step(scope)
+            parts = [*before, *([] if t is None else [f"t{t}"]), *(after if unnamed else ())]
+            found.setdefault(".".join([*parts, name]), n)
+        return found
 
     def label(self, n: int) -> str:
         """Its id as in pictures: t3.f; unnamed ones by their op."""

@@ -68,9 +68,7 @@ def node_called(program: Program, asked: str) -> int:
     KeyError
         When no node is called so; the message names the nearest.
     """
-    found: dict[str, int] = {}
-    for tensor, n in program.number.items():
-        found.setdefault(program.label_of(tensor), n)
+    found = program.numbers_by_id()
     if asked in found:
         return found[asked]
     near = difflib.get_close_matches(asked, list(found), n=3, cutoff=0.4) or list(found)[:3]

@@ -77,7 +77,7 @@ class Recording:
             watching(note),
             np.errstate(all="ignore"),
         ):
-            result = function(*given.args, **given.kwargs)
+            result = _run(function, given)
         if (skeleton(given.args), skeleton(given.kwargs)) != before:
             raise CompileError(
                 f"{name} writes into a list or a dict that it is given: it is recorded once, so no "
@@ -95,7 +95,7 @@ class Recording:
         self._find_sources(given)
         self.known = {id(tensor) for tensor in self._watch.tensors()}
         self.plan: Plan = build(self._inputs, self._outputs)
-        del self._trace
+        del self._trace, self._inputs, self._outputs  # with them goes all that was recorded
 
     def _find_sources(self, given: _StandIns) -> None:
         """Say where the numbers of each leaf come from: an argument, a parameter, or a draw."""
@@ -210,6 +210,18 @@ class _StandIns:
         self._trace.given.add(leaf)
         self.leaves.append(leaf)
         return leaf
+
+
+def _run(function: Any, given: _StandIns) -> Any:
+    try:
+        return function(*given.args, **given.kwargs)
+    except (AttributeError, TypeError) as error:
+        if given.leaves and not isinstance(error, CompileError):
+            error.add_note(
+                "While a function is compiled its array arguments are tensors: they know the ops "
+                "of microrecur, not every method and function of NumPy. Do the rest outside"
+            )
+        raise
 
 
 def _argument_names(function: Any, count: int) -> list[str]:

@@ -878,6 +878,14 @@ def live_tensors():
     return sum(type(o) is mr.Tensor for o in gc.get_objects())
 
 
+def test_what_was_recorded_is_let_go():
+    layer = mr.LSTM(2, 3, seed=0)
+    f = mr.compile(mr.value_and_grad(lambda x: layer(x)[0].sum(), layer))
+    before = live_tensors()
+    f(RNG.normal(size=(50, 4, 2)))
+    assert live_tensors() - before < 50  # of thousands
+
+
 def test_memory_stays_flat():
     """1,000 calls leave no tensor and no page behind."""
     resource = pytest.importorskip("resource")

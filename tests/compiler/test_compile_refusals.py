@@ -242,6 +242,14 @@ def test_arguments_that_cannot_be(kind):
         mr.compile(lambda x, y: x * 2)(X, value)
 
 
+def test_what_only_arrays_can_do_is_explained():
+    for f in (lambda x: x.astype(float) * 2, lambda x: np.sort(x) * 2):
+        with pytest.raises((AttributeError, TypeError)) as error:
+            mr.compile(f)(X)
+        (note,) = error.value.__notes__
+        assert note.startswith("While a function is compiled its array arguments are tensors: they")
+
+
 def test_results_that_cannot_be():
     for f, said in (
         (lambda x: None, "<lambda> returns None: there is nothing to compute"),
