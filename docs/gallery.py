@@ -18,6 +18,7 @@ COLOURS = 128  # of a PNG: flat colours and grey edges of letters, no photograph
 
 SETUP = """\
 import microrecur as mr
+from microrecur.nn.cells import Cell
 
 xs = [0.9, -0.5, 0.7, 0.3, -0.8, 1.1]
 
@@ -34,6 +35,20 @@ def loss(cell, steps):
 rnn = mr.RNNCell(1, 1, seed=2)
 lstm = mr.LSTMCell(1, 1, seed=1)
 gru = mr.GRUCell(1, 1, seed=3)
+
+class Minimal(Cell):  # the minimal gated unit of own_cell.md
+    gates, states = ("f", "n"), ("h",)
+
+    def step(self, x, h):
+        W, U, b, _ = self._weights(x)
+        with mr.scope("forget gate"):
+            f = mr.sigmoid((x @ W.f + h @ U.f + b.f).named("z_f")).named("f")
+        with mr.scope("candidate"):
+            n = mr.tanh((x @ W.n + (f * h) @ U.n + b.n).named("z_n")).named("n")
+        with mr.scope("hidden state"):
+            return ((1 - f) * h + f * n).named("h")
+
+own = Minimal(1, 1, seed=1)
 """
 
 
@@ -56,6 +71,8 @@ CELLS = (
     Entry("rnn_cell", "A plain RNN, its affine map written out.", "mr.draw(states(rnn))"),
     Entry("peephole_cell", "An LSTM whose gates see the cell state.",
           "mr.draw(states(mr.LSTMCell(1, 1, seed=1, peephole=True)))"),
+    Entry("own_cell", "A cell of one's own, built from named gates: no drawing code, the grid is "
+          "read off the recording.", "mr.draw(states(own))"),
     Entry("side_by_side", "Three cells on one grid; dashed is what a cell lacks.",
           "mr.draw_side_by_side(states(rnn), states(lstm), states(gru))"),
 )  # fmt: skip
@@ -68,8 +85,10 @@ UNROLLED = (
           'mr.draw(loss(lstm, 4), path="h0", routes=True)'),
     Entry("gru_by_op", "Two steps of a GRU with every operation.",
           'mr.draw(loss(gru, 2), level="op")'),
-    Entry("folded", "Thirty steps, the middle folded, with the product of what is folded.",
+    Entry("folded", "Thirty steps, the middle folded: × is what the folded steps multiply by.",
           'mr.draw(loss(rnn, 30), path="h0")'),
+    Entry("own_cell_path", "The same for a cell of one's own.",
+          'mr.draw(loss(own, 30), path="h0")'),
     Entry("slice", "Steps 11 to 13 of thirty.",
           'mr.draw(loss(lstm, 30), path="c0", steps=slice(10, 13))'),
     Entry("gradients", "Values and ∂L/∂ of every node, no factors.",
@@ -84,14 +103,20 @@ LARGER = (
           "mr.draw(mr.unroll(mr.GRUCell(1, 8, seed=1), [[0.9]]))"),
     Entry("stacked", "Two layers: time in columns, layers in rows.",
           "mr.draw(mr.LSTM(1, 1, num_layers=2, seed=0)([[x] for x in xs[:4]])[0][-1])"),
+    Entry("stacked_by_gate", "Two layers of a GRU by gate, a floor for each.",
+          "mr.draw(mr.GRU(1, 1, num_layers=2, seed=0)([[x] for x in xs[:2]])[0][-1], "
+          'level="gate")'),
     Entry("both_ways", "Both directions, two lanes; the reverse lane runs from right to left.",
           "mr.draw(mr.GRU(1, 1, bidirectional=True, seed=0)([[x] for x in xs[:4]])[0])"),
 )  # fmt: skip
 COMPARED = (
     Entry("difference", "What a plain LSTM lacks beside one with peepholes.",
           "mr.draw_difference(states(mr.LSTMCell(1, 1, seed=1, peephole=True)), states(lstm))"),
-    Entry("backward", "The graph of a gradient, below the steps it belongs to.",
-          'mr.draw(mr.grad(y := loss(rnn, 3), [mr.graph(y).find("t0.h").tensor])[0])'),
+    Entry("backward", "The graph of a gradient below the steps it belongs to: each arrow turns a "
+          "forward arrow round.",
+          'mr.draw(mr.grad(y := loss(rnn, 3), mr.graph(y).find("t0.h").tensor))'),
+    Entry("backward_lstm", "The same for an LSTM.",
+          'mr.draw(mr.grad(y := loss(lstm, 2), mr.graph(y).find("t0.h").tensor))'),
     Entry("own_graph", "Any recorded computation: laid out by Graphviz.",
           'mr.draw((mr.tanh((a := mr.tensor(0.5, name="a")) * mr.tensor(2.0, name="b")) + a)'
           '.named("y"))'),
@@ -111,8 +136,8 @@ Every picture here is drawn from a recorded computation by the line under it, af
 {setup}```
 
 `.save("picture.svg")` writes it, and so do `.png`, `.pdf`, `.html`, `.dot`; a path also walks as
-`.gif` and `.apng`. Unrolled by gate, lines from x, from r to n and from o to h show no factor where
-none is legible: `level="op"` shows all. `make gallery` draws this page anew.
+`.gif` and `.apng`. Of four steps by gate, lines from x, from r to n and from o to h show no factor
+where none is legible: three steps, or `level="op"`, show all. `make gallery` draws this page anew.
 """
 
 
