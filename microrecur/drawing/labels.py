@@ -272,7 +272,8 @@ def _phrases(factors: Sequence[Factor], names: Names, *, on_path: bool = False) 
     if phrases[0].equals:
         negative = f"= {number(-(rest[0].number or 0.0))}"
         phrases[0] = replace(phrases[0], equals=negative)
-    phrases[0] = replace(phrases[0], head=f"−{phrases[0].head}")
+    if phrases[0].head:  # nothing is told of it where only values are
+        phrases[0] = replace(phrases[0], head=f"−{phrases[0].head}")
     return phrases
 
 

@@ -204,6 +204,12 @@ def test_tensors_of_an_own_cell_are_pinned_too() -> None:
     assert collisions(drawing.scene) == []
 
 
+def test_values_alone_leave_no_stray_sign_beside_lines() -> None:
+    for y in (loss("minimal", 2), mr.unroll(mr.GRUCell(1, 1, seed=3), XS[:2])):
+        scene = mr.draw(y, show=("value",)).scene
+        assert not [said for (a, b), said in words(scene).items() if b != "L" and said.strip("1 ")]
+
+
 def test_routes_of_an_own_cell_are_shares_on_the_same_grid() -> None:
     drawing = mr.draw(loss("minimal", 2), path="h0", routes=True)
     assert drawing.scene.pinned
