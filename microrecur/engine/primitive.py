@@ -206,6 +206,8 @@ class Elementwise(Primitive):
 
     def __post_init__(self) -> None:
         self.differentiable = any(partial is not None for partial in self.partials)
+        # Whether the way back needs no numbers of the operands at all.
+        self.constant = all(type(partial) is int for partial in self.partials)
 
     def partial(self, k: int, y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
         """Return ∂y/∂x_k entry by entry; a plain number where it is one."""

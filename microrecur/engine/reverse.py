@@ -86,11 +86,14 @@ def _hand_back(
     op: Any = node.op
     inputs, static = node.inputs, node.static
     elementwise = type(op) is Elementwise
+    xs: Any = ()
     if elementwise:
         rules = op.quick or op.partials
+        if not op.constant:
+            xs = [x._data for x in inputs]
     else:
         rules = op.transposes if type(op) is Linear and not callable(op.transposes) else None
-    xs = [x._data for x in inputs]
+        xs = [x._data for x in inputs]
     for k, source in enumerate(inputs):
         if source not in wanted:
             continue
@@ -109,8 +112,8 @@ def _hand_back(
                 part = rule(g, *xs, **static) if static else rule(g, *xs)
         if part is None:
             continue
-        if part.size > GATHERED and part.shape != xs[k].shape:
-            part = unbroadcast(part, xs[k].shape)
+        if part.size > GATHERED and part.shape != source.shape:
+            part = unbroadcast(part, source.shape)
         before = cotangents.get(source)
         if before is None:
             cotangents[source] = part
@@ -135,11 +138,11 @@ def _hand_back_number(
     op: Any = node.op
     if op.number is None:
         return False
+    elementwise = type(op) is Elementwise
     xs = [x._number for x in node.inputs]
     if None in xs:
         return False
     y, parts = node._number, []
-    elementwise = type(op) is Elementwise
     rules = op.partials if elementwise else op.transposes
     try:
         for source, rule in zip(node.inputs, rules):
