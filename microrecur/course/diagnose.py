@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from microrecur.course.cases import which
 from microrecur.course.compare import Fault, fault
 from microrecur.course.exercise import Exercise, Slip
 from microrecur.course.process import MEMORY, SECONDS, WALL, Outcome, Process, Run, run_here
@@ -128,6 +129,8 @@ def diagnose(
         return Verdict(exercise.name, UNTOUCHED, "still raises NotImplementedError", seed=seed)
     if run.kind != "ran":
         said = _ended(exercise, run, source)
+        if run.case and run.kind in ("error", "memory", "timeout"):  # the cases before went well
+            said += f" ({which(exercise, seed, run.case, len(exercise.cases(seed)))})"
         return Verdict(exercise.name, FAILED, said, run.kind, seed=seed)
     right = beside.right if beside else run_here(exercise, exercise.reference, exercise.cases(seed))
     found = _first_fault(exercise, run, right)
@@ -143,7 +146,7 @@ def diagnose(
         )  # fmt: skip
     said = what.said
     if len(right.outcomes) > 1:
-        said += _which_case(exercise, seed, index, len(right.outcomes))
+        said += f" ({which(exercise, seed, index, len(right.outcomes))})"
     if what.stage == "value" and exercise.numeric is not None and output is not None:
         said += _central_differences(exercise, right, seed, index, output)
     return Verdict(exercise.name, FAILED, said, what.stage, _first_hint(exercise), seed=seed)
@@ -256,15 +259,6 @@ def differing(exercise: Exercise, run: Run, right: Run) -> str:
 
 
 # -- words -----------------------------------------------------------------------------------------
-
-
-def _which_case(exercise: Exercise, seed: int, index: int, count: int) -> str:
-    """Which of several cases it was, with its arguments where they are short."""
-    case = exercise.cases(seed)[index]
-    args = ", ".join(f"{p:.4g}" if isinstance(p, float) else repr(p) for p in case)
-    if len(args) <= 60 and "\n" not in args and "<" not in args:
-        return f" (for {exercise.function}({args}))"
-    return f" (case {index + 1} of {count})"
 
 
 def _central_differences(exercise: Exercise, right: Run, seed: int, index: int, output: str) -> str:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from microrecur.course import Exercise, Slip
+from microrecur.course.cases import which
 from microrecur.course.compare import distance, fault
-from microrecur.course.diagnose import diagnose
+from microrecur.course.diagnose import check_source, diagnose
+from microrecur.course.exercise import find
 from microrecur.course.process import run_here
 
 TWO = Exercise(
@@ -93,7 +95,37 @@ def test_inputs_that_are_changed_are_named():
 
 def test_several_cases_say_which():
     verdict = said(lambda A: (2 * A, A.sum(1) if A.shape[0] == 2 else A.sum(1) + 1))
-    assert verdict.sentence.endswith("(case 2 of 2)")
+    assert verdict.sentence.endswith("(case 2 of 2: A of shape (3, 4))")
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "words"),
+    [
+        ("e00.hello_slope", 0, "for hello_slope(0.5822)"),
+        ("e05.match_task", 2, "for match_task('translation')"),
+        ("e05.count_params", 1, "for count_params(7, 3, 5, False)"),
+        ("e01.max_slope", 1, "case 2 of 4: lo = -4.2, hi = 6.1"),  # a function has no words
+        ("e02.backprop", 0, "case 1 of 2: root L = 2.555"),
+        ("e03.unbroadcast", 4, "case 5 of 6: shape = (), g of shape (2, 3, 4)"),
+        ("e03.concat_backward", 0, "case 1 of 2: sizes = [4, 3], g of shape (2, 7)"),
+        ("e03.gradcheck", 2, "case 3 of 8: params with A, W, unused"),
+        ("e07.clip_by_global_norm", 0, "case 1 of 2: c = 1.922, 3 grads"),
+        ("e06.truncated_backward", 0,
+         "case 1 of 4: k = 2, X of shape (5, 2, 3), h0 of shape (2, 4), …"),
+    ],
+)  # fmt: skip
+def test_a_case_is_told_in_plain_words(name, index, words):
+    exercise = find(name)
+    assert which(exercise, 0, index, len(exercise.cases(0))) == words
+
+
+def test_an_answer_that_fails_in_a_later_case_says_in_which():
+    source = "def match_task(task):\n    return {'part-of-speech tags': 'many-to-many'}[task]\n"
+    said = check_source(find("e05.match_task"), source, "match_task.py").sentence
+    assert said.startswith("line 2")
+    assert said.endswith(
+        "raised KeyError: 'sentiment of a review' (for match_task('sentiment of a review'))"
+    )
 
 
 def test_central_differences_are_called_in_as_a_witness():
