@@ -296,14 +296,17 @@ def _norm_of_draw(phi, gain, H, rng):
     return np.linalg.norm(mr.grad((h * np.eye(H)).sum(), [h0])[0].numpy(), 2)
 
 
+@cache
 def _by_bound(phi, gain, H):
     return _said({"sigmoid": 0.25}.get(phi, 1.0) * np.linalg.norm(_weights(gain, H), 2))
 
 
+@cache
 def _by_radius(phi, gain, H):
     return _said({"sigmoid": 0.25}.get(phi, 1.0) * abs(np.linalg.eigvals(_weights(gain, H))).max())
 
 
+@cache
 def _weights_alone(phi, gain, H):
     return _said(np.linalg.norm(np.linalg.matrix_power(_weights(gain, H), 50), 2))
 
