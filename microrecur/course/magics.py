@@ -7,45 +7,64 @@ import html
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from microrecur.course.commands import told
-from microrecur.course.diagnose import FAILED, Verdict
+from microrecur.course.diagnose import FAILED, UNTOUCHED, Verdict
 from microrecur.course.sources import is_stub
 from microrecur.course.workspace import NoWorkspace, Workspace
 
-_COLOUR = {"passed": "#15803D", "failed": "#B91C1C"}
+if TYPE_CHECKING:
+    from microrecur.drawing.drawing import Drawing
+
+_LOOKS = {"passed": ("✓", "#15803D"), "failed": ("✗", "#B91C1C")}
+_UNTOUCHED = ("·", "#6B7280")
+_TODO = "Write the function in place of its last line, and run the cell again."
+_PRINTED = 2000  # characters of what the answer printed
 _PATIENCE = 30.0  # s; the check itself is over within ten
 
 
 class Result:
-    """A verdict as a notebook shows it: a sentence, a hint, the picture of what is missing.
+    """A verdict as a notebook shows it: a sentence, the hint below it, what the answer printed.
+
+    It has the colours of the page, light or dark, but for a bar and a mark on a ground of its own.
 
     Parameters
     ----------
     verdict : Verdict
-    svg : str
-        The picture; empty where there is none.
+    picture : Drawing, optional
+        What the answer's graph lacks; it is shown below.
     """
 
-    def __init__(self, verdict: Verdict, svg: str = "") -> None:
-        self.verdict, self.svg = verdict, svg
+    def __init__(self, verdict: Verdict, picture: Drawing | None = None) -> None:
+        self.verdict, self.picture = verdict, picture
 
     def __repr__(self) -> str:
         return told(self.verdict, alone=True)
 
     def _repr_html_(self) -> str:
         verdict = self.verdict
-        colour = _COLOUR.get(verdict.status, "#6B7280")
+        mark, colour = _LOOKS.get(verdict.status, _UNTOUCHED)
+        badge = f"background: {colour}; color: #fff; border-radius: 3px; padding: 0 0.45em"
         said = verdict.sentence if verdict.status == FAILED else verdict.status
-        parts = [f"<b>{html.escape(verdict.name)}</b>: {html.escape(said)}"]
-        if verdict.hint:
-            parts.append(f"<i>{html.escape(verdict.hint)}</i>")
-        if verdict.printed.strip():
-            parts.append(f"<pre>{html.escape(verdict.printed.strip()[-2000:])}</pre>")
-        body = "<br>".join(parts)
-        style = f"border-left: 4px solid {colour}; padding: 0.3em 0.8em"
-        return f'<div class="microrecur-{verdict.stage or "said"}" style="{style}">{body}</div>'
+        lines = [
+            f'<div><span style="{badge}">{mark}</span> <b>{html.escape(verdict.name)}</b>'
+            f"&ensp;{html.escape(said)}</div>"
+        ]
+        if hint := verdict.hint or (_TODO if verdict.status == UNTOUCHED else ""):
+            lines.append(f'<div style="margin-top: 0.3em"><i>{html.escape(hint)}</i></div>')
+        if printed := verdict.printed.strip():
+            box = "margin: 0.2em 0 0; max-height: 12em; overflow: auto"
+            lines.append(
+                '<div style="margin-top: 0.3em">it printed:</div>'
+                f'<pre style="{box}">{html.escape(printed[-_PRINTED:])}</pre>'
+            )
+        style = (
+            f"border-left: 4px solid {colour}; padding: 0.3em 0.8em; overflow-wrap: anywhere; "
+            "max-width: 60em"
+        )
+        kind = verdict.stage or "said"
+        return f'<div class="microrecur-{kind}" style="{style}">{"".join(lines)}</div>'
 
 
 def exercise(line: str, cell: str) -> Any:
@@ -67,11 +86,11 @@ def exercise(line: str, cell: str) -> Any:
     if isinstance(result, str):
         print(f"%%exercise {name}: {result}")
         return
-    from IPython.display import SVG, display
+    from IPython.display import display
 
     display(result)
-    if result.svg:
-        display(SVG(result.svg))
+    if result.picture is not None:
+        display(result.picture)
 
 
 def untouched(name: str, cell: str) -> bool:
@@ -98,25 +117,21 @@ def checked(workspace: Workspace, name: str) -> Result | str:
     except (ValueError, IndexError):
         lines = run.stderr.strip().splitlines()
         return lines[-1].removeprefix("microrecur check: ") if lines else "no verdict came back"
-    return Result(verdict, _svg(name, verdict))
+    return Result(verdict, _picture(name, verdict))
 
 
-def _svg(name: str, verdict: Verdict) -> str:
+def _picture(name: str, verdict: Verdict) -> Drawing | None:
     """The picture of what is missing, where the verdict names edges."""
     if not verdict.missing and not verdict.extra:
-        return ""
+        return None
     from microrecur.course.exercise import find
     from microrecur.course.picture import failure
 
     try:
-        return str(failure(find(name), verdict.missing, verdict.extra).svg())
+        return failure(find(name), verdict.missing, verdict.extra)
     except Exception as error:  # the sentence and the hint are worth more than the picture
-        return _apology(error)
-
-
-def _apology(error: Exception) -> str:
-    print(f"(the picture could not be drawn: {error})")
-    return ""
+        print(f"(the picture could not be drawn: {error})")
+        return None
 
 
 def load(shell: Any) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from typing import Any
 
 from microrecur.course.compare import fault
 
-_UNANSWERED = "no prediction yet: put yours in place of the … and run the cell again"
+_UNANSWERED = "no prediction yet; put yours in place of the … and run the cell again"
+_LESSON = re.compile(r"l\d\d\.")  # the key's first part, which a learner need not read
+_OPEN = "#B45309"
 
 
 class Shown:
@@ -41,14 +44,14 @@ def predict(name: str, value: Any = ...) -> Shown:
         What you expect; … says that you have not made up your mind, and the lesson goes on.
     """
     if value is ...:
-        return Shown(f"{name}: {_UNANSWERED}", "#B45309")
+        return Shown(f"{_called(name)}: {_UNANSWERED}", _OPEN)
     plain = _plain(value)
     progress = _progress()
     if progress is None:
         _held[name] = {"first": _held.get(name, {}).get("first", plain), "now": plain}
     else:
         progress.predict(name, plain)
-    return Shown(f"{name}: you expect {_word(plain)}", "#2563EB")
+    return Shown(f"{_called(name)}: you expect {_word(plain)}", "#2563EB")
 
 
 def reveal(name: str, truth: Any, said: str = "", *, rtol: float = 0.05) -> Shown:
@@ -69,11 +72,16 @@ def reveal(name: str, truth: Any, said: str = "", *, rtol: float = 0.05) -> Show
     known = _held.get(name, {}) if progress is None else progress.prediction(name)
     plain, why = _plain(truth), f"\n{said}" if said else ""
     if "now" not in known:
-        return Shown(f"{name}: it is {_word(plain)} ({_UNANSWERED}){why}", "#B45309")
+        return Shown(f"{_called(name)}: it is {_word(plain)} (you had no prediction){why}", _OPEN)
     expected = known["now"]
     right = fault(expected, plain, name, (), rtol) is None
-    text = f"{name}: you expected {_word(expected)}; it is {_word(plain)}"
+    so = ", and it is" if right else "; it is"
+    text = f"{_called(name)}: you expected {_word(expected)}{so} {_word(plain)}"
     return Shown(text + why, "#15803D" if right else "#B91C1C")
+
+
+def _called(name: str) -> str:
+    return _LESSON.sub("", name, count=1)
 
 
 def _progress() -> Any:

@@ -204,10 +204,10 @@ def test_each_solution_stands_alone(workspace):
 
 def test_a_prediction_is_kept_and_shown_beside_the_truth(workspace):
     assert "no prediction yet" in repr(predict("l00.slope", ...))
-    assert repr(reveal("l00.slope", 0.25)).startswith("l00.slope: it is 0.25 (no prediction yet")
-    assert repr(predict("l00.slope", 0.5)) == "l00.slope: you expect 0.5"
+    assert repr(reveal("l00.slope", 0.25)).startswith("slope: it is 0.25 (you had no prediction")
+    assert repr(predict("l00.slope", 0.5)) == "slope: you expect 0.5"
     told = reveal("l00.slope", 0.25, said="a <quarter>")
-    assert repr(told) == "l00.slope: you expected 0.5; it is 0.25\na <quarter>"
+    assert repr(told) == "slope: you expected 0.5; it is 0.25\na <quarter>"
     assert "&lt;quarter&gt;" in told._repr_html_()
     predict("l00.slope", 0.25)
     kept = json.loads((workspace.root / "progress.json").read_text())["predictions"]["l00.slope"]
@@ -224,7 +224,7 @@ def test_right_and_wrong_predictions_look_different(workspace):
 def test_a_prediction_needs_no_workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     predict("l00.here", "vanish")
-    assert repr(reveal("l00.here", "explode")) == "l00.here: you expected vanish; it is explode"
+    assert repr(reveal("l00.here", "explode")) == "here: you expected vanish; it is explode"
 
 
 def test_the_digest_of_nothing_is_empty(tmp_path):
