@@ -226,10 +226,16 @@ def sum_of_columns(x: Array, out: Array) -> None:
     np.add.reduce(x, axis=-1, out=out)
 
 
+@lru_cache(maxsize=256)
+def _number(value: float, dtype: np.dtype[Any]) -> Array:
+    """One number as an array, the same one for all who ask: it is only read."""
+    return np.array(value, dtype)
+
+
 def _relu(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Call] | None:
     if xs[0].dtype != out.dtype:
         return None
-    return [elementwise(np.maximum, (xs[0], np.zeros((), out.dtype)), out)]
+    return [elementwise(np.maximum, (xs[0], _number(0.0, out.dtype)), out)]
 
 
 def _pow(static: dict[str, Any], xs: Sequence[Array], out: Array, lead: int) -> list[Call] | None:
@@ -237,7 +243,7 @@ def _pow(static: dict[str, Any], xs: Sequence[Array], out: Array, lead: int) -> 
         return None
     if static["p"] == 2:
         return [elementwise(np.square, xs, out)]
-    return [elementwise(np.power, (xs[0], np.array(static["p"], out.dtype)), out)]
+    return [elementwise(np.power, (xs[0], _number(static["p"], out.dtype)), out)]
 
 
 def _axes(static: dict[str, Any], x: Array, lead: int) -> Any:

@@ -46,7 +46,7 @@ class Places:
         self.kind = {f: self._kind(f) for f in families.alive.values()}
         self.readers = families.readers()
         self._absorb()
-        self.level = {f: k for r in recurrences for f, k in _levels(families, r).items()}
+        self.level = {f: k for r in recurrences for f, k in r.level.items()}
         self._parent: dict[Family, Family] = {}
         for family in list(families.alive.values()):
             self._write_over(family)
@@ -561,19 +561,3 @@ class Places:
             return False
         self.spots[n] = spot_of(view, source.root)
         return True
-
-
-def _levels(families: Families, recurrence: Recurrence) -> dict[Family, int]:
-    """How many computations of one step come before each family within the step."""
-    step, of = families.program.step, families.of
-    level: dict[Family, int] = {}
-    inside = set(recurrence.families)
-    for family in recurrence.families:
-        deepest = 0
-        for column in family.columns:
-            for a, t in zip(column, family.steps, strict=True):
-                source = of.get(a)
-                if source in inside and step[a] == t:
-                    deepest = max(deepest, level[source] + 1)  # type: ignore[index]
-        level[family] = deepest
-    return level

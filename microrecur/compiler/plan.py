@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -38,6 +40,10 @@ class Plan:
 
     def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         self._lock = threading.Lock()
+        with _without_collecting():
+            self._make(inputs, outputs)
+
+    def _make(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         self._program = program = Program(inputs, outputs)
         self._places: Places | None = None
         self._scalars: ScalarPlan | None = None
@@ -98,6 +104,18 @@ class Plan:
             When no node is called so; the nearest ids are named.
         """
         return way_of(self._program, self._places, node)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Keep the garbage collector from walking the whole recording again and again meanwhile."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _passes(program: Program) -> tuple[Families, list[Recurrence]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from microrecur.engine.tensor import Tensor, ancestry, by_step, step_of
+from microrecur.engine.tensor import Tensor, ancestry, by_step
 
 BACKWARD = "∂"
 
@@ -133,50 +133,64 @@ class Program:
         return place
 
     def _read(self, nodes: Sequence[Tensor], given: set[Tensor]) -> None:
-        number, kind, step = self.number, self.kind, self.step
+        # The one loop over everything recorded: what it needs is at hand, lists are filled in line.
+        number, kind, step, names = self.number, self.kind, self.step, self.names
         seen: dict[Any, int] = {}
         filed: dict[tuple[str, ...], tuple[int | None, int]] = {}
+        constants = self._constants
+        keep = [
+            part.append
+            for part in (self.op, self.args, self.static, self.shape, self.dtype, self.place)
+        ]
+        keep_op, keep_args, keep_static, keep_shape, keep_dtype, keep_place = keep
         for tensor in nodes:
-            if tensor in given:
-                continue
             op = tensor.op
-            if op is None:
-                number[tensor] = self._add_leaf(tensor, CONSTANT)
+            if op is None or tensor in given:
+                if tensor not in given:
+                    number[tensor] = self._add_leaf(tensor, CONSTANT)
                 continue
             self.recorded += 1
-            args = tuple([number[x] for x in tensor.inputs])
+            inputs = tensor.inputs
+            args = (
+                (number[inputs[0]], number[inputs[1]])
+                if len(inputs) == 2
+                else tuple([number[x] for x in inputs])
+            )
             static = tensor.static
             key = (op, args, static_key(static)) if static else (op, args)
+            scope = tensor.scope
+            where = filed.get(scope)
+            if where is None:
+                before, t, after = by_step(scope)
+                where = filed[scope] = (t, self._place_of(before, after))
             found = seen.get(key)
             if found is not None:
                 number[tensor] = found
                 self.merged += 1
-                if step[found] is not None:
-                    # The same at two steps: it is outside of them.
-                    where = filed.get(tensor.scope)
-                    t = by_step(tensor.scope)[1] if where is None else where[0]
-                    if t != step[found]:
-                        step[found] = None
-                if self.names[found] is None:
-                    self.names[found] = tensor.name
+                if where[0] != step[found]:
+                    step[found] = None  # the same at two steps: it is outside of them
+                if names[found] is None:
+                    names[found] = tensor.name
                 continue
-            for a in args:
-                if kind[a] != CONSTANT or (tensor._data.size > 1 and step_of(tensor.scope)):
-                    break  # in a step it stays, so that all steps do the same
-            else:
-                seen[key] = number[tensor] = self.constant(tensor._data)
+            data = tensor._data
+            if constants and kind[args[0]] == CONSTANT and self._is_fixed(args, data, where[0]):
+                seen[key] = number[tensor] = self.constant(data)
                 self.merged += 1
                 continue
-            where = filed.get(tensor.scope)
-            if where is None:
-                before, t, after = by_step(tensor.scope)
-                place = self._place_of(before, after)
-                where = filed[tensor.scope] = (t, place)
-            t = where[0]
-            data = tensor._data
-            seen[key] = number[tensor] = self.add(
-                COMPUTED, op, args, static, data.shape, data.dtype, t, where[1], tensor.name
-            )
+            seen[key] = number[tensor] = len(kind)
+            kind.append(COMPUTED)
+            step.append(where[0])
+            names.append(tensor.name)
+            keep_op(op)
+            keep_args(args)
+            keep_static(static)
+            keep_shape(data.shape)
+            keep_dtype(data.dtype)
+            keep_place(where[1])
+
+    def _is_fixed(self, args: tuple[int, ...], data: np.ndarray, t: int | None) -> bool:
+        """Whether it is made of constants; in a step it stays, so that all steps do the same."""
+        return (data.size == 1 or not t) and all(self.kind[a] == CONSTANT for a in args)
 
     def numbers_by_id(self) -> dict[str, int]:
         """The number of every recorded tensor by its id, as pictures have it."""
@@ -214,11 +228,14 @@ def _without_what_inputs_hide(outputs: Sequence[Tensor], given: set[Tensor]) -> 
 
 def static_key(static: Any) -> Any:
     """Arguments that are no tensors, as something hashable that equals only what means the same."""
-    if isinstance(static, dict):
+    kind = type(static)
+    if kind is int or kind is str or kind is float or kind is bool:
+        return (kind, static)
+    if kind is dict:
         return tuple([(k, static_key(v)) for k, v in static.items()])
-    if isinstance(static, (tuple, list)):
-        return (type(static), *[static_key(v) for v in static])
-    if isinstance(static, slice):
+    if kind is tuple or kind is list:
+        return (kind, *[p if type(p) is int else static_key(p) for p in static])
+    if kind is slice:
         return (slice, static.start, static.stop, static.step)
     if isinstance(static, np.ndarray):
         return (np.ndarray, static.shape, static.dtype, static.tobytes())
@@ -226,4 +243,4 @@ def static_key(static: Any) -> Any:
         hash(static)
     except TypeError:
         return id(static)
-    return (type(static), static)
+    return (kind, static)

@@ -36,35 +36,41 @@ class Recurrence:
         Ordered as one step computes them.
     direction : int
         +1 where later steps read earlier ones, −1 the other way.
+    level : dict of Family to int
+        How many families of the same step come before each at most.
     """
 
-    def __init__(self, component: list[Family], direction: int) -> None:
+    def __init__(
+        self, component: list[Family], direction: int, before: dict[Family, set[Family]]
+    ) -> None:
         self.families = component
         self.direction = direction
+        self.level: dict[Family, int] = {}
+        for family in component:
+            self.level[family] = max((self.level[f] + 1 for f in before[family]), default=0)
 
 
 def recurrence_of(families: Families, component: list[Family]) -> Recurrence | None:
     """Order a strongly connected component; None where no loop over the steps computes it."""
     step, of = families.program.step, families.of
-    inside = set(component)
-    directions: set[int] = set()
+    members = {n for f in component for n in f.nodes}
+    directions: set[bool] = set()
     before: dict[Family, set[Family]] = {f: set() for f in component}
     for family in component:
         if family.steps[0] is None:
             return None
         for column in family.columns:
             for a, t in zip(column, family.steps, strict=True):
-                source = of.get(a)
-                if source in inside:
+                if a in members:
                     ta = step[a]
                     if ta == t:
-                        before[family].add(source)  # type: ignore[arg-type]
+                        before[family].add(of[a])
                     else:
-                        directions.add(1 if ta < t else -1)  # type: ignore[operator]
+                        directions.add(ta < t)  # type: ignore[operator]
     ordered = in_order(component, before)
     if len(directions) != 1 or ordered is None:
         return None
-    return Recurrence(ordered, directions.pop())
+    return Recurrence(ordered, 1 if directions.pop() else -1, before)
 
 
 def in_order(items: list[Any], before: dict[Any, set[Any]]) -> list[Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class Schedule:
         self._arrays: dict[Any, Array] = {}
         self._flats: dict[Any, Array] = {}
         self._temporary: dict[Any, Block] = {}
+        self._tracks: dict[Any, Any] = {}
         for unit in self._ordered():
             self._run(unit)
         lowering.forget_flips()
@@ -156,37 +158,74 @@ class Schedule:
                 order = {f: k for k, f in enumerate(places.groups[key[1]])}
                 unit.sort(key=lambda f, order=order: order[f])  # type: ignore[misc]
         units = [body[key] for key in sorted(body, key=lambda k: (k[0], abs(k[1])))]
-        first = min(f.steps[0] for f in recurrence.families)
-        last = max(f.steps[-1] for f in recurrence.families)
-        steps = range(first, last + 1)
-        run: list[list[tuple[Call, Column]]] = []
-        at: list[int] = []
-        signature: Any = None
-        for t in steps if recurrence.direction > 0 else reversed(steps):
-            calls = [c for unit in units for c in self._step(unit, t)]
-            mine = [(c.name, c.function, len(c.arrays)) for c, _ in calls]
-            if mine != signature:
-                self._fold(at, run)
-                run, at, signature = [], [], mine
-            run.append(calls)
-            at.append(t)
-        self._fold(at, run)
+        for steps in self._stretches(recurrence):
+            if len(steps) < 3 or not self._fold(units, steps):
+                for t in steps:
+                    for call, made in self._calls_at(units, t):
+                        self._add([call], made)
 
-    def _fold(self, steps: list[int], run: list[list[tuple[Call, Column]]]) -> None:
-        if len(run) < 3:
-            for calls in run:
-                for call, made in calls:
-                    self._add([call], made)
-            return
+    def _calls_at(self, units: list[list[Family]], t: int) -> list[tuple[Call, Column]]:
+        return [c for unit in units for c in self._step(unit, t)]
+
+    def _stretches(self, recurrence: Recurrence) -> list[list[int]]:
+        """The steps in order, cut where a family begins or ends or its values lie elsewhere.
+
+        Within a stretch every value lies as far from its predecessor as that from its own.
+        """
+        spots, cuts = self.spots, set[int]()
+        for family in recurrence.families:
+            first = family.steps[0]
+            cuts.update((first, family.steps[-1] + 1))
+            for column in (*family.columns, family.nodes):
+                if len(column) > 1 and column[0] == column[-1] and is_same(column):
+                    continue
+                cuts.update(first + k for k in _bends([spots[a] for a in column]))
+        edges = sorted(cuts)
+        found = [list(range(a, b)) for a, b in pairwise(edges)]
+        if recurrence.direction < 0:
+            found = [steps[::-1] for steps in reversed(found)]
+        return found
+
+    def _fold(self, units: list[list[Family]], steps: list[int]) -> bool:
+        """Write one loop for a stretch; False where its first two steps differ in more than place."""
+        one, two = (self._calls_at(units, t) for t in steps[:2])
+        if [(c.function, len(c.arrays)) for c, _ in one] != [
+            (c.function, len(c.arrays)) for c, _ in two
+        ]:
+            return False
         lines = []
-        for calls in zip(*run, strict=True):
-            first, made = calls[0]
+        for (call, made), (after, _) in zip(one, two, strict=True):
             operands = []
-            for column in zip(*[c.arrays for c, _ in calls], strict=True):
-                x = column[0]
-                operands.append(x if all(y is x for y in column) else list(column))
-            lines.append(Line(first.name, first.function, operands, made))
+            for a, b in zip(call.arrays, after.arrays, strict=True):
+                if a is not b and (
+                    a.base is None or a.base is not b.base or a.strides != b.strides
+                ):
+                    return False
+                operands.append(self._track(a, b, len(steps)))
+            lines.append(Line(call.name, call.function, operands, made))
         self.pieces.append(Loop(steps, lines))
+        return True
+
+    def _track(self, a: Array, b: Array, count: int) -> Any:
+        """The arrays that go on as a and b do; a alone where they are one."""
+        if a is b:
+            return a
+        key = (id(a), id(b), count)
+        known = self._tracks.get(key)
+        if known is not None:
+            return known[2]
+        step = b.__array_interface__["data"][0] - a.__array_interface__["data"][0]
+        if not step:
+            return a
+        root = a.base
+        assert root is not None, "what changes from step to step is a part of a block"
+        ahead = a.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+        furthest = ahead + step * (count - 1)
+        assert 0 <= furthest < root.nbytes, "a stretch stays inside its block"
+        whole = np.lib.stride_tricks.as_strided(a, (count, *a.shape), (step, *a.strides))
+        parts = list(whole) if a.ndim else [whole[k, ...] for k in range(count)]
+        self._tracks[key] = (a, b, parts)
+        return parts
 
     def _step(self, unit: list[Family], t: int) -> list[tuple[Call, Column]]:
         """The calls of a unit at one step: one for all its families where they lie right."""
@@ -428,6 +467,26 @@ class _Unit:
 
     def __init__(self, number: int, families: list[Family]) -> None:
         self.number, self.families = number, families
+
+
+def _bends(spots: list[Spot]) -> list[int]:
+    """Where a sequence of spots stops going on evenly: each is the first of a new stretch."""
+    found = []
+    step: int | None = None
+    before = spots[0]
+    for k in range(1, len(spots)):
+        spot = spots[k]
+        apart = spot.offset - before.offset
+        if spot.root is not before.root or spot.strides != before.strides:
+            found.append(k)
+            step = None
+        elif step is None:
+            step = apart
+        elif apart != step:
+            found.append(k)
+            step = None
+        before = spot
+    return found
 
 
 def _all_same(spots: list[Spot]) -> bool:
