@@ -9,13 +9,23 @@ bounding box of their own.
 from __future__ import annotations
 
 import math
+import textwrap
 import unicodedata
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from microrecur.drawing.dot_lines import decimal, edge_points, label_place, spline
 from microrecur.drawing.scene import Bar, Panel, Point, Scene, SceneEdge, SceneNode, Text
-from microrecur.drawing.style import FONT, NODE_TEXT, OPERATOR_TEXT, SMALL_TEXT, Look, Theme, theme
+from microrecur.drawing.style import (
+    COLOURS,
+    FONT,
+    NODE_TEXT,
+    OPERATOR_TEXT,
+    SMALL_TEXT,
+    Look,
+    Theme,
+    theme,
+)
 from microrecur.drawing.text_size import LINE_HEIGHT, text_box
 
 if TYPE_CHECKING:
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
 
 LABEL_LIMIT = 200  # characters of one text; what is longer ends in an ellipsis
 NODE_LIMIT = 48  # characters of one line inside a shape
+_LINE = 120  # characters of a line below an automatic layout
 REPLACEMENT = "\ufffd"
 # Beyond so many nodes or edges an automatic layout takes straight lines, and tries less to shorten
 # them: two thousand nodes then take seconds, not minutes.
@@ -275,11 +286,12 @@ def _write_automatic(digraph: graphviz.Digraph, scene: Scene, palette: Theme) ->
     digraph.attr("graph", rankdir=scene.rankdir, newrank="true", splines="spline", ranksep="0.6")
     if len(scene.nodes) > _MANY[0] or len(scene.edges) > _MANY[1]:
         digraph.attr("graph", **_QUICK)
-    notes = [palette.look(kind).legend for kind in scene.legend]
-    below = ["  ·  ".join(filter(None, notes)), *(c.text.text for c in scene.captions)]
-    if any(below):
+    notes = [f"{COLOURS[kind]} {palette.look(kind).legend}" for kind in scene.legend]
+    told = ["  ·  ".join(notes), *(c.text.text for c in scene.captions)]
+    below = [line for text in told for line in textwrap.wrap(text, _LINE)]
+    if below:
         small = palette.look("muted").small
-        label = " \\n" + "\\n".join(quote(line) for line in below if line)
+        label = " \\n" + "\\n".join(map(quote, below))
         digraph.attr("graph", label=label, labelloc="b", fontsize=decimal(SMALL_TEXT))
         digraph.attr("graph", fontcolor=small)
     names = {node.key: f"n{i}" for i, node in enumerate(scene.nodes)}

@@ -70,7 +70,8 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
 
 def known_cell(graph: Graph) -> Cell | None:
     """A textbook cell or one built from named gates, if its grid has a way for every line."""
-    for cell in (read_cell(graph), read_own(graph)):
+    for read in (read_cell, read_own):
+        cell = read(graph)
         if cell is not None and _routable(graph, cell):
             return cell
     return None

@@ -84,6 +84,17 @@ LEGEND = {
     "extra": "extra: in the second alone",
 }
 
+# What an automatic layout calls the colours of its legend, which has text alone.
+COLOURS = {
+    "gate slope": "blue",
+    "squash slope": "green",
+    "product": "purple",
+    "weight": "orange",
+    "plus": "grey",
+    "missing": "red",
+    "extra": "amber",
+}
+
 # What does not depend on the theme: shape, rounding, dashes.
 _FORMS: dict[str, dict[str, object]] = {
     "gate slope": {"shape": "ellipse"},

@@ -138,7 +138,7 @@ def test_automatic_layout_keeps_states_out_of_clusters():
     assert "n1 [" in inside and "n0 [" not in inside and 'label="t = 1"' in inside
     for setting in ("rankdir=LR", "newrank=true", "splines=spline"):
         assert setting in source
-    assert "σ : factor ≤ ¼  ·  + : factor 1" in source
+    assert "blue σ : factor ≤ ¼  ·  grey + : factor 1" in source
     assert 'label=" U \\n V "' in source
 
 

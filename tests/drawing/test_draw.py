@@ -124,3 +124,20 @@ def test_a_long_unrolling_is_drawn_in_full_when_asked_and_refused_when_too_large
 def loss_of_many(steps: int) -> mr.Tensor:
     h = mr.unroll(RNNCell(1, 1, seed=0), [0.1] * steps)[-1]
     return (h * h).named("L")
+
+
+def test_below_an_automatic_layout_colours_have_names_and_long_lines_wrap() -> None:
+    a = mr.tensor(0.5, name="a")
+    y = (mr.tanh(a * mr.tensor(2.0, name="b")) * mr.sigmoid(a)).named("y")
+    scene = mr.draw(y).scene
+    from microrecur.drawing.automatic import note
+    from microrecur.drawing.dot import to_digraph
+
+    words = " ".join(f"word{k}" for k in range(90))
+    note(scene, words)
+    source = to_digraph(scene).source
+    assert "blue σ : factor ≤ ¼" in source
+    (told,) = [line for line in source.splitlines() if "word0" in line]
+    lines = told.partition('label="')[2].partition('"')[0].split("\\n")
+    assert all(len(line) <= 120 for line in lines)
+    assert "word89" in told and "…" not in told
