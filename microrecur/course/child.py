@@ -209,5 +209,36 @@ def _patched(before: dict[str, dict[str, Any]]) -> str | None:
     return None
 
 
+# -- many answers ----------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Fork for every request on the socket that is stdin; the fork does what `main` does."""
+    import socket
+
+    line = socket.socket(fileno=os.dup(0))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a fork
+    while True:
+        folder, fds, *_ = socket.recv_fds(line, 4096, 3)
+        if not folder:
+            return
+        pid = os.fork()
+        if pid == 0:
+            line.close()
+            os.setpgid(0, 0)
+            os.chdir(folder)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for k, fd in enumerate(fds):
+                os.dup2(fd, k)
+                os.close(fd)
+            del sys.modules["socket"]
+            main()
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)  # whichever of the two comes first
+        for fd in fds:
+            os.close(fd)
+        line.send(str(pid).encode())
+
+
 if __name__ == "__main__":
-    main()
+    serve() if sys.argv[1:] == ["serve"] else main()

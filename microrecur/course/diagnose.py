@@ -11,12 +11,15 @@ import inspect
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from microrecur.course.cases import which
 from microrecur.course.compare import Fault, fault
 from microrecur.course.exercise import Exercise, Slip
 from microrecur.course.process import MEMORY, SECONDS, WALL, Outcome, Process, Run, run_here
+
+if TYPE_CHECKING:
+    from microrecur.course.server import Server
 
 PASSED, FAILED, UNTOUCHED = "passed", "failed", "not attempted"
 LONGEST = 300  # of what the learner's own code says
@@ -94,10 +97,11 @@ def check_source(
     seconds: float = SECONDS,
     wall: float = WALL,
     beside: Known | None = None,
+    server: Server | None = None,
 ) -> Verdict:
     """`check`, of a text that is not to be read from a file."""
     begun = time.perf_counter()
-    with Process(wall) as process:
+    with Process(wall, server) as process:
         run = process.run(exercise, source, file, exercise.cases(seed), seed, seconds=seconds)
     verdict = diagnose(exercise, run, seed, source, beside)
     taken = {"printed": run.printed, "seconds": round(time.perf_counter() - begun, 3)}

@@ -22,6 +22,7 @@ from microrecur.course.diagnose import (
 )
 from microrecur.course.exercise import find, select
 from microrecur.course.pack import Submission, unpack
+from microrecur.course.server import Server
 
 WALL = 12.0  # s per answer: a busy machine is no mistake of the learner's
 
@@ -114,10 +115,18 @@ def judged(name: str, source: str, seed: int) -> Verdict:
     """The verdict on one answer; whatever happens, there is one."""
     try:
         beside = _known(name, seed)
-        return check_source(find(name), source, f"{name}.py", seed, wall=WALL, beside=beside)
+        return check_source(
+            find(name), source, f"{name}.py", seed, wall=WALL, beside=beside, server=_server()
+        )
     except Exception as error:  # one answer is not to stop a class
         said = f"could not be judged ({type(error).__name__})"
         return Verdict(name, FAILED, said, "judge", seed=seed)
+
+
+@cache
+def _server() -> Server | None:
+    """One per worker, where the system can fork."""
+    return Server() if Server.available else None
 
 
 @cache

@@ -15,17 +15,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from microrecur.course import wire
 from microrecur.course.exercise import Exercise, folder
+
+if TYPE_CHECKING:
+    from microrecur.course.server import Forked, Server
 
 SECONDS = 5.0  # of the processor, for all cases of an answer
 WALL = 8.0  # on the clock, from the start of the process; a check is over within ten
 MEMORY = 2 * 2**30
 PRINTED = 2**20  # more than this is a storm, and ends the process
 _REPORT = 64 * 2**20
-_CHILD = Path(__file__).with_name("child.py")
+CHILD = Path(__file__).with_name("child.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +68,34 @@ def run_here(exercise: Exercise, function: Any, cases: Sequence[tuple[Any, ...]]
     return Run("ran", tuple(outcomes))
 
 
+def environment() -> dict[str, str]:
+    """What the learner's process knows of its surroundings: little."""
+    known = {k: v for k, v in os.environ.items() if k in ("PATH", "SYSTEMROOT", "LANG")}
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    path = os.pathsep.join(folder for folder in sys.path if os.path.isdir(folder))
+    return known | dict.fromkeys(threads, "1") | {"MICRORECUR_PATH": path}
+
+
 class Process:
     """The learner's process: started at once, so that it loads numpy while the judge prepares."""
 
-    def __init__(self, wall: float = WALL) -> None:
+    def __init__(self, wall: float = WALL, server: Server | None = None) -> None:
         self._token = secrets.token_hex(16)
         self._folder = tempfile.mkdtemp(prefix="answer-")
         self._wall, self._until = wall, time.monotonic() + wall
-        environment = {k: v for k, v in os.environ.items() if k in ("PATH", "SYSTEMROOT", "LANG")}
-        environment |= dict.fromkeys(
-            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
-        )
-        environment["MICRORECUR_PATH"] = os.pathsep.join(p for p in sys.path if os.path.isdir(p))
-        self._popen = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-X", "utf8", str(_CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=self._folder,
-            env=environment,
-            start_new_session=True,
-        )
+        self._popen: subprocess.Popen[bytes] | Forked
+        if server is not None:
+            self._popen = server.start(self._folder)
+        else:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-I", "-B", "-X", "utf8", str(CHILD)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=self._folder,
+                env=environment(),
+                start_new_session=True,
+            )
         assert self._popen.stdout is not None and self._popen.stderr is not None
         self._storm = threading.Event()
         self._report, self._prints = bytearray(), bytearray()
