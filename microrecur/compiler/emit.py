@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from keyword import iskeyword
 from typing import Any
 
+from microrecur.compiler.batches import Line, Loop, Straight
 from microrecur.compiler.program import Program
-from microrecur.compiler.schedule import Line, Loop, Straight
 
 _MOST_LINES = 3000  # a longer piece is a table of calls rather than text: text is compiled slowly
 

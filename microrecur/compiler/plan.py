@@ -10,18 +10,19 @@ from contextlib import contextmanager
 import numpy as np
 
 from microrecur.compiler.emit import Writer
-from microrecur.compiler.families import Families, cycles, even_out, gather_totals
+from microrecur.compiler.families import Families, cycles
 from microrecur.compiler.places import Places
 from microrecur.compiler.program import Program
 from microrecur.compiler.recurrence import (
     Recurrence,
-    Simplifier,
     keeps_small_digits,
     recurrence_of,
 )
 from microrecur.compiler.report import report_of, table, way_of
 from microrecur.compiler.scalars import ScalarPlan, ScalarSource
 from microrecur.compiler.schedule import Schedule
+from microrecur.compiler.simplify import Simplifier
+from microrecur.compiler.totals import even_out, gather_totals
 from microrecur.engine.tensor import Tensor
 
 

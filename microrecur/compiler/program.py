@@ -138,11 +138,9 @@ class Program:
         seen: dict[Any, int] = {}
         filed: dict[tuple[str, ...], tuple[int | None, int]] = {}
         constants = self._constants
-        keep = [
-            part.append
-            for part in (self.op, self.args, self.static, self.shape, self.dtype, self.place)
-        ]
-        keep_op, keep_args, keep_static, keep_shape, keep_dtype, keep_place = keep
+        keep_op, keep_args, keep_static = self.op.append, self.args.append, self.static.append
+        keep_shape, keep_dtype = self.shape.append, self.dtype.append
+        keep_place = self.place.append
         for tensor in nodes:
             op = tensor.op
             if op is None or tensor in given:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from microrecur.compiler.batches import Loop, Straight
 from microrecur.compiler.families import TOTAL, Family
-from microrecur.compiler.places import ABSORBED, BATCH, LOOP, VIEW, Places
+from microrecur.compiler.kinds import ABSORBED, BATCH, LOOP, VIEW
+from microrecur.compiler.places import Places
 from microrecur.compiler.program import CONSTANT, INPUT, Program
-from microrecur.compiler.schedule import Loop, Straight
 
 
 def report_of(program: Program, places: Places, pieces: Sequence[Straight | Loop]) -> str:

@@ -228,10 +228,7 @@ class ScalarSource:
         program = self.program
         given = [text[a] for a in args]
         name = program.op[n].name
-        if name == "pow":
-            form = _power(program.static[n]["p"])
-        else:
-            form = FORMS[name]
+        form = _power(program.static[n]["p"]) if name == "pow" else FORMS[name]
         said = form.format(*given)
         deep = 1 + max((depth.get(a, 0) for a in args), default=0)
         if uses == 1 and deep < _DEEPEST:
