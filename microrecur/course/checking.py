@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from microrecur.course.diagnose import Verdict, check
 from microrecur.course.exercise import Exercise
 from microrecur.course.progress import Progress
+from microrecur.course.server import Server
 from microrecur.course.workspace import Workspace, digest
 
 
@@ -16,13 +17,18 @@ def check_all(
 ) -> Iterator[Verdict]:
     """The verdict on each answer, kept in the progress of the workspace."""
     progress = Progress(workspace)
-    for exercise in exercises:
-        file = workspace.answer_file(exercise.name)
-        before = digest(file)
-        verdict = check(exercise, file, seed)
-        if verdict.status != "not attempted" or progress.of(exercise.name):
-            progress.record(verdict, before)
-        yield verdict
+    server = Server() if len(exercises) > 1 and Server.available else None
+    try:
+        for exercise in exercises:
+            file = workspace.answer_file(exercise.name)
+            before = digest(file)
+            verdict = check(exercise, file, seed, server=server)
+            if verdict.status != "not attempted" or progress.of(exercise.name):
+                progress.record(verdict, before)
+            yield verdict
+    finally:
+        if server is not None:
+            server.close()
 
 
 def watch(workspace: Workspace, exercises: Sequence[Exercise], seed: int = 0) -> int:

@@ -64,7 +64,13 @@ class Verdict:
 
 
 def check(
-    exercise: Exercise, file: Path, seed: int = 0, *, seconds: float = SECONDS, wall: float = WALL
+    exercise: Exercise,
+    file: Path,
+    seed: int = 0,
+    *,
+    seconds: float = SECONDS,
+    wall: float = WALL,
+    server: Server | None = None,
 ) -> Verdict:
     """Run the answer in a file in its own process, and say what is to be said.
 
@@ -77,6 +83,8 @@ def check(
         What the cases are drawn from.
     seconds, wall : float
         How long the answer may compute, and how long all of it may take.
+    server : Server, optional
+        What forks the process, where many answers are checked.
     """
     try:
         source = file.read_text(encoding="utf-8")
@@ -85,7 +93,9 @@ def check(
     except (OSError, UnicodeDecodeError, ValueError) as error:
         said = f"{_short_path(file)} cannot be read as text: {_clean(str(error))}"
         return Verdict(exercise.name, FAILED, said, "file", seed=seed)
-    return check_source(exercise, source, str(file), seed, seconds=seconds, wall=wall)
+    return check_source(
+        exercise, source, str(file), seed, seconds=seconds, wall=wall, server=server
+    )
 
 
 def check_source(

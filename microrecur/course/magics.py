@@ -54,7 +54,7 @@ class Result:
         if hint := verdict.hint or (_TODO if verdict.status == UNTOUCHED else ""):
             lines.append(f'<div style="margin-top: 0.3em"><i>{html.escape(hint)}</i></div>')
         if printed := verdict.printed.strip():
-            box = "margin: 0.2em 0 0; max-height: 12em; overflow: auto"
+            box = "margin: 0.2em 0 0; max-height: 16em; overflow: auto"
             lines.append(
                 '<div style="margin-top: 0.3em">it printed:</div>'
                 f'<pre style="{box}">{html.escape(printed[-_PRINTED:])}</pre>'

@@ -93,6 +93,29 @@ def test_inputs_that_are_changed_are_named():
     assert verdict.sentence.startswith("scaled changed its input A; work on a copy")
 
 
+def test_a_slip_that_changes_an_input_is_matched_by_which_input_it_changes():
+    def changes(k):
+        def wrong(A, B):
+            total = A + B[:2, :3]
+            (A, B)[k][:] = 0.7
+            return total
+
+        return wrong
+
+    exercise = Exercise(
+        name="e98.added",
+        task="A plus a corner of B.",
+        probe=lambda rng: [(rng.uniform(1, 2, (2, 3)), rng.uniform(1, 2, (3, 4)))],
+        reference=lambda A, B: A + B[:2, :3],
+        outputs=("A + B",),
+        slips=(Slip("writes into A", changes(0), "and A is gone", "Whose is A?"),),
+    )
+    assert said(changes(0), exercise).slip == "writes into A"
+    other = said(changes(1), exercise)
+    assert (other.slip, other.stage) == ("", "mutated")
+    assert other.sentence.startswith("added changed its input B")
+
+
 def test_several_cases_say_which():
     verdict = said(lambda A: (2 * A, A.sum(1) if A.shape[0] == 2 else A.sum(1) + 1))
     assert verdict.sentence.endswith("(case 2 of 2: A of shape (3, 4))")

@@ -9,6 +9,7 @@ import pytest
 from microrecur.course.diagnose import check_source
 from microrecur.course.exercise import find, folder
 from microrecur.course.process import MEMORY
+from microrecur.course.server import Server
 from microrecur.course.sources import solution
 
 HELLO = find("e00.hello_slope")
@@ -231,6 +232,30 @@ def test_cases_that_are_functions_are_drawn_in_the_learners_process():
     assert check_source(exercise, solution(exercise.name), "answer.py").passed
     cheat = "import microrecur as mr\n" + solution(exercise.name)
     assert check_source(exercise, cheat, "answer.py").stage == "refused"
+
+
+FORKED = ["os._exit", "a crash", "a print storm", "a list without end", "torch",
+          "numpy replaced", "a fork", "a signal to the judge", "stdin", "exit()"]  # fmt: skip
+
+
+@pytest.mark.skipif(not Server.available, reason="this system cannot fork")
+def test_forks_of_one_server_are_apart_from_each_other():
+    server = Server()
+    try:
+        for case in FORKED:
+            body, stage, said = CASES[case]
+            verdict = checked(body, seconds=2.0, wall=6.0, server=server)
+            assert (verdict.status, verdict.stage) == ("failed", stage), verdict
+            assert said in verdict.sentence
+            assert checked("return w", server=server).passed
+        slow = checked("while True: w = w + 1", seconds=0.3, server=server)
+        assert slow.stage == "timeout"
+        waits = checked("import time\ntime.sleep(99)", wall=1.0, server=server)
+        assert waits.stage == "slow"
+        exercise = find("e02.numgrad")  # cases made by the check file
+        assert check_source(exercise, solution(exercise.name), "a.py", server=server).passed
+    finally:
+        server.close()
 
 
 def test_nothing_is_left_behind(tmp_path, monkeypatch):
