@@ -108,7 +108,7 @@ def _anatomy(
         same = given if node.op is None else made
         if part is None or same.setdefault(part.name, part) != part:
             return None
-    found = {**given, **made}
+    found = {name: part for name, part in given.items() if name not in made} | made
     links = _links(graph, parts)
     every = Anatomy(graph.level, tuple(found.values()), links) if links is not None else None
     if every is None or len(found) > _MOST or not every.named("gate") or not _whole(every):

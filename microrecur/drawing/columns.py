@@ -24,6 +24,7 @@ LIMITS = {
     ("gru", "op"): 2,
 }
 _WORTH, _SPARE = 24.0, 150.0  # what a step is widened by, at least and at most
+_SLACK = 8.0  # a label at the end of a learner's own cell may stand out by
 _KEPT = 4  # at most, of more: the first two and the last two
 
 _ROOM = 1326.0  # points that 11-point text may be drawn over to be 9 pixels high at 1100
@@ -37,6 +38,8 @@ def limits(cell: Cell, plan: Blueprint) -> tuple[int, int, int]:
     behind = max(len(cell.tail), cell.behind)
     ends = _ENDS if behind or cell.kind != "lstm" else _LABELLED_END
     room = _ROOM - ends - (_TAIL if behind < 2 else _LONG_TAIL) * behind
+    if cell.anatomy is not None:
+        room -= _SLACK
     most = max(1, int(room // plan.pitch))
     if cell.anatomy is None:
         usual = LIMITS[cell.kind, cell.level]
@@ -156,7 +159,7 @@ def widened(cell: Cell, plan: Blueprint, shown: tuple[int, ...], path: bool) -> 
     folds = sum(hidden for hidden, _ in _runs(cell.steps, shown))
     tail = (_TAIL if len(cell.tail) < 2 else _LONG_TAIL) * len(cell.tail)
     room = _ROOM - _ENDS - tail - FOLD_WIDTH * folds
-    spare = room / len(shown) - plan.pitch
+    spare = (room - _SLACK) / len(shown) - plan.pitch
     if cell.anatomy is None:
         if path or spare < _WORTH:
             return plan

@@ -64,8 +64,9 @@ def own_cell(anatomy: Anatomy, single: bool, column: float = 0.0, path: bool = F
 def column(anatomy: Anatomy, spare: float) -> float:
     """How wide a gate's column may be when each of several steps has some length to spare."""
     least, most = (_OP.column, _OP_ONE.column) if anatomy.level == "op" else (_GATE.column, WIDEST)
-    gates = max(1, len(anatomy.named("gate")))
-    steps = int(max(0.0, spare) / (gates + 0.8) / 8.0)  # in eights: few grids to work out
+    of = Regions(anatomy)
+    growing = len(of.owners) + 0.9 * len(of.under) + 0.8
+    steps = int(max(0.0, spare) / growing / 8.0)  # in eights: few grids to work out
     return min(most, least + 8.0 * steps)
 
 
@@ -102,6 +103,8 @@ class Desk:
     @cached_property
     def gate_row(self) -> float:
         """The row of the gates: below all that stands under the conveyor."""
+        if self.of.top is None:
+            return -42.0
         first, more, last, _ = self.density.rows
         levels = max(self.of.depth.values(), default=0)
         return (first + more * (levels - 1) + last) if levels else first + last
@@ -109,7 +112,8 @@ class Desk:
     @cached_property
     def affine_row(self) -> float:
         """The row of the pre-activations."""
-        return self.gate_row + self.density.rows[3]
+        apart = any(foot != owner for foot, owner in self.of.feet.items())
+        return self.gate_row + (self.density.rows[3] or (-84.0 if apart else 0.0))
 
     @cached_property
     def under_row(self) -> float:
