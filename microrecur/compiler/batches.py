@@ -161,6 +161,9 @@ class Batches:
         out = stacked([self.spots[n] for n in family.nodes])
         assert out is not None, "a family lies evenly spaced"
         ndim = len(program.shape[family.nodes[0]])
+        if family.op is COPY:
+            self._add([lowering.copy(xs[0], out)], family.nodes)
+            return
         if family.op is ops.matmul:
             ndims = tuple(len(program.shape[c[0]]) for c in family.columns)
             call = lowering.matmul_over_steps(xs[0], xs[1], out, ndims, tuple(moves))  # type: ignore[arg-type]

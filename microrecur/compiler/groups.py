@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from microrecur.compiler.families import PRODUCTS, TOTAL, Families, Family, is_same
+from microrecur.compiler.families import COPY, PRODUCTS, TOTAL, Families, Family, is_same
 from microrecur.compiler.kinds import ABSORBED, BATCH, LOOP, SINGLE, Kinds
+from microrecur.compiler.program import COMPUTED
 from microrecur.compiler.recurrence import Recurrence
 from microrecur.engine import ops
 
@@ -119,11 +120,42 @@ class Groups(Kinds):
                 found.setdefault(tuple(key), []).append(family)
             for group in found.values():
                 if len(group) > 1:
+                    for k in range(len(group[0].columns)):
+                        self._copy_what_stays(group, k)
                     self._add_group(group, 10)
                     for k in range(len(group[0].columns)):
                         lanes = [of.get(f.columns[k][0]) for f in group]
                         if all(f is not None for f in lanes) and len(set(lanes)) == len(lanes):
                             self._wish(8, lanes)
+
+    def _copy_what_stays(self, group: list[Family], k: int) -> None:
+        """Where most write over their operand, let the others do so too, over a copy of it.
+
+        Then results lie as operands do, and one call does all of them.
+        """
+        sources = [self.families.of.get(f.columns[k][0]) for f in group]
+        over = [s is not None and self.root(f) is self.root(s) for f, s in zip(group, sources)]
+        if sum(over) < 2 or all(over):
+            return
+        for family, source, already in zip(group, sources, over, strict=True):
+            if already or source is None or self.kind.get(source) not in (LOOP, BATCH):
+                continue
+            if self.root(family) is not family or is_same(family.columns[k]):
+                continue
+            if any(self.root(f) is family for f in self.kind if f is not family):
+                continue
+            program = self.program
+            nodes = [
+                program.add(COMPUTED, COPY, (a,), {}, program.shape[a], program.dtype[a], t,
+                            program.place[family.nodes[0]])
+                for a, t in zip(family.columns[k], family.steps, strict=True)
+            ]  # fmt: skip
+            copies = self.families.found(nodes, list(family.steps))
+            self.kind[copies] = BATCH
+            self.readers[copies] = [(family, k)]
+            columns = [nodes if j == k else c for j, c in enumerate(family.columns)]
+            self.families.rewrite(family, family.op, columns, family.static)
+            self.overwrite(family, copies)
 
     def _group_totals(self) -> None:
         """Gradients of several weights of one value: one product over all steps."""

@@ -152,7 +152,11 @@ class Kinds:
             return
         local = self.is_local(family)
         found.sort(key=lambda f: (self.kind[f] == BATCH) == local)
-        self._parent[self.root(family)] = self.root(found[0])
+        self.overwrite(family, found[0])
+
+    def overwrite(self, family: Family, source: Family) -> None:
+        """Let the family be written over what it reads."""
+        self._parent[self.root(family)] = self.root(source)
 
     def is_local(self, family: Family) -> bool:
         """Whether the family is read in the same step of its own loop alone."""
@@ -195,6 +199,18 @@ class Kinds:
             self._ends[a, step] = (e, mine)
             if mine != e:
                 self._replace(reader, column, end, mine)
+                self._replace_everywhere(a, e, mine, (end, inner))
+
+    def _replace_everywhere(self, a: Family, e: int, mine: int, at: tuple[int, int]) -> None:
+        """Let all who read e beside a read what lies there, loops too unless they make e."""
+        end, inner = at
+        made_in = self.loop_of.get(self.families.of.get(e))  # type: ignore[arg-type]
+        for family in self.families.alive.values():
+            if made_in is not None and self.loop_of.get(family) is made_in:
+                continue
+            for column in family.columns:
+                if len(column) > 1 and column[end] == e and column[inner] == a.nodes[end]:
+                    self._replace(family, column, end, mine)
 
     def _occupied(self, family: Family, t: int) -> bool:
         """Whether what shares the family's memory has a value at this step."""

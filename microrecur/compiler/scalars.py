@@ -285,6 +285,14 @@ def _power(p: float) -> str:
     return "({0} * {0})" if p == 2 else f"power({{0}}, {float(p)!r})"
 
 
+def _power_of(x: float, p: float) -> float:
+    """X to the power p, where all is finite; beyond, NumPy has ways of its own."""
+    y = math.pow(x, p)
+    if y - y != 0.0 or x - x != 0.0:
+        raise OverflowError
+    return y
+
+
 class ScalarPlan:
     """Runs a program of numbers.
 
@@ -301,7 +309,7 @@ class ScalarPlan:
         self.source = source.write()
         self.count = source.count
         namespace: dict[str, Any] = {name: getattr(math, name) for name in _NAMES}
-        namespace["power"] = math.pow
+        namespace["power"] = _power_of
         exec(compile(self.source, "<microrecur plan>", "exec"), namespace)
         self._run: Callable[..., tuple[Any, ...]] = namespace["run"]
         seen: dict[int, int] = {}

@@ -170,6 +170,11 @@ class Schedule(Batches):
             joined = self._joined_step(here, t)
             if joined is not None:
                 return [(joined, [f.nodes[t - f.steps[0]] for f in here])]
+            if len(here) > 2:
+                for apart in here:  # all but one, then
+                    rest = [f for f in here if f is not apart]
+                    if self._joined_step(rest, t) is not None:
+                        return self._step(rest, t) + self._step([apart], t)
         found = []
         for family in here:
             n = family.nodes[t - family.steps[0]]

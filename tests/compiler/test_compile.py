@@ -733,6 +733,9 @@ def test_gradients_used_within_are_numbers_as_they_are_outside():
         np.testing.assert_allclose(got[0].data, wanted[0].data, atol=1e-12)
         np.testing.assert_allclose(got[1], wanted[1], atol=1e-12)
         w.assign(w.data + 1)
+    by_w = mr.value_and_grad(f, w)
+    np.testing.assert_array_equal(by_w(x)[1], np.zeros(2))
+    np.testing.assert_array_equal(mr.compile(by_w)(x)[1], np.zeros(2))
     step = mr.compile(lambda x: inner(x)[1])
     assert type(step(x)) is np.ndarray
     np.testing.assert_allclose(step(x), 2 * x * w.data)
