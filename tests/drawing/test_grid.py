@@ -105,7 +105,7 @@ def test_a_path_and_all_routes_run_over_the_grid() -> None:
 
 
 def test_finer_levels_of_layers_are_laid_out_automatically() -> None:
-    assert not mr.draw(loss("rnn", 2, num_layers=2), level="gate").scene.pinned
+    assert not mr.draw(loss("rnn", 2, num_layers=2), level="all").scene.pinned
 
 
 def test_a_folded_run_stands_clear_of_every_line_and_tells_the_product_inside() -> None:
