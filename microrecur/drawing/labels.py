@@ -40,6 +40,7 @@ class Names:
     symbolic: int | None = None  # the step called t
     show: frozenset[str] = frozenset(SHOWN)
     gradients: Mapping[str, float | None] = field(default_factory=dict)  # by node id, if asked for
+    layered: bool = False  # a name alone does not tell which layer's it is
 
     def step(self, step: int | None) -> int | str | None:
         """The step as it stands in a subscript."""
@@ -56,7 +57,8 @@ class Names:
         """What a node is called in text: its name, else its symbol."""
         if not node.name and node.role == "loss":
             return "y"  # what was asked about, when it was given no name
-        return self.of(node.name, node.step) if node.name else node.symbol or "·"
+        layer = f"{' '.join(node.layer)} " if self.layered and node.layer else ""
+        return layer + (self.of(node.name, node.step) if node.name else node.symbol or "·")
 
     def inside(self, node: Node) -> str:
         """The name inside its own panel: zᶠ needs no step there, nor does anything with a mark."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,8 @@ def text_view(graph: Graph, path: Path | None = None, *, names: labels.Names | N
     str
         Lines without colour.
     """
-    names = names or labels.Names()
+    layers = {node.layer for node in graph.nodes if node.step is not None}
+    names = replace(names or labels.Names(), layered=len(layers) > 1)
     return _path_text(graph, path, names) if path is not None else _graph_text(graph, names)
 
 

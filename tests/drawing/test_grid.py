@@ -104,7 +104,8 @@ def test_a_path_and_all_routes_run_over_the_grid() -> None:
     assert [t.text for e in arriving for t in e.labels] == ["100 %"]
 
 
-def test_finer_levels_of_layers_are_laid_out_automatically() -> None:
+def test_every_op_of_layers_is_laid_out_automatically() -> None:
+    assert mr.draw(loss("rnn", 2, num_layers=2), level="gate").scene.pinned
     assert not mr.draw(loss("rnn", 2, num_layers=2), level="all").scene.pinned
 
 
@@ -137,3 +138,11 @@ def test_a_short_id_of_two_layers_names_those_it_may_mean() -> None:
     assert "→ h₀" in mr.draw(loss, path="layer1.h0").scene.description
     only = mr.LSTM(1, 1, seed=0)([[0.1], [0.2]])[0][-1].sum().named("L")
     assert "→ h₀" in mr.draw(only, path="h0").scene.description
+
+
+def test_the_text_of_layers_says_whose_state_it_is() -> None:
+    last = mr.LSTM(1, 1, num_layers=2, seed=0)([[0.1], [0.2]])[0][-1].sum().named("L")
+    told = str(mr.draw(last))
+    assert "  layer1 h₂ " in told and "← layer0 h₂" in told
+    assert str(mr.draw(last, path="layer0.h0")).startswith("L → layer0 h₀: ")
+    assert "layer" not in str(mr.draw(mr.RNN(1, 1, seed=0)([[0.1], [0.2]])[0][-1]))
