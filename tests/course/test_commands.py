@@ -2,8 +2,10 @@
 
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -137,6 +139,27 @@ def test_help_teaches_by_example(run, command):
 def test_the_help_of_all_lists_the_course(run):
     out = run("--help")[1]
     assert re.search(r"^    check +check answers, and say which term is wrong", out, re.M)
+
+
+def test_watching_checks_again_at_every_save(workspace):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "microrecur", "check", NAME, "--watch"],
+        cwd=workspace.root, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+    )  # fmt: skip
+    limit = threading.Timer(60, process.kill)
+    limit.start()
+    try:
+        assert process.stdout.readline().startswith("watching")
+        assert process.stdout.readline() == f"· {NAME}  not attempted\n"
+        workspace.save(NAME, RIGHT)
+        assert process.stdout.readline() == f"✓ {NAME}  passed\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    finally:
+        limit.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 # -- lab, doctor, authors --------------------------------------------------------------------------
