@@ -139,7 +139,16 @@ class Batches:
 
     def _batch(self, unit: list[Family]) -> None:
         first = unit[0]
-        if len(unit) > 1 and first.op is ops.matmul:
+        if first in self.places.biased:
+            group = [f for f in unit if f in self.places.biased]
+            outs = self._side_by_side_over_time([f.nodes for f in group])
+            if outs is not None and first in self.places.whole_weights:
+                x = self._with_ones(first.columns[0])
+                w = self._at(self.places.whole_weights[first])
+                call = lowering.matmul_over_steps(x, w, outs, (2, 2), (True, False))
+                self._add([call], [f.nodes[0] for f in group])
+                return
+        elif len(unit) > 1 and first.op is ops.matmul:
             outs = self._side_by_side_over_time([f.nodes for f in unit])
             w = side_by_side([self.spots[f.columns[1][0]] for f in unit])
             if outs is not None and w is not None:
@@ -150,6 +159,18 @@ class Batches:
                 return
         for family in unit:
             self._batch_of_one(family)
+
+    def _with_ones(self, column: Column) -> Array:
+        """[x 1] of all steps, the ones a last column; (steps, N, K) kept as (steps, K, N)."""
+        key = ("ones", *column)
+        known = self._flats.get(key)
+        if known is None:
+            x = self._stack(column)
+            L, N, K = x.shape
+            known = np.ones((L, K + 1, N), x.dtype).transpose(0, 2, 1)
+            self._add([lowering.copy(x, known[..., :K])], column[:1])
+            self._flats[key] = known
+        return known
 
     def _batch_of_one(self, family: Family) -> None:
         program = self.program

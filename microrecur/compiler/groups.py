@@ -23,6 +23,9 @@ class Groups(Kinds):
         Families to be computed in one call where they lie side by side, in the order they do.
     group_of : dict of Family to int
         The group of a family.
+    biased : dict of Family to (Family, int)
+        For a product x W of all steps the sum x W + b it is read by, and where b stands in it: one
+        product with [x 1] does both.
     """
 
     def __init__(self, families: Families, recurrences: Sequence[Recurrence]) -> None:
@@ -30,6 +33,7 @@ class Groups(Kinds):
         self.groups: list[list[Family]] = []
         self.group_of: dict[Family, int] = {}
         self.wishes: list[tuple[int, list[Family]]] = []
+        self.biased: dict[Family, tuple[Family, int]] = {}
         self._find_groups()
 
     # -- what is computed alike --------------------------------------------------------------------
@@ -40,6 +44,7 @@ class Groups(Kinds):
             self._group_elementwise(recurrence)
         batch = [f for f, kind in self.kind.items() if kind == BATCH]
         self._group_products(batch, 3)
+        self._find_biases(batch)
         self._group_totals()
         for family, kind in self.kind.items():
             if family.op is PRODUCTS and kind == LOOP:
@@ -81,6 +86,39 @@ class Groups(Kinds):
         for group in found.values():
             if len(group) > 1:
                 self._add_group(group, weight)
+
+    def _find_biases(self, batch: Sequence[Family]) -> None:
+        for family in batch:
+            if family.op is ops.matmul and is_same(family.columns[1]):
+                found = self._bias(family)
+                if found is not None:
+                    self.biased[family] = found
+                    if family not in self.group_of:
+                        self._add_group([family], 0)
+        for group in self.groups:
+            if not all(f in self.biased for f in group):
+                for family in group:
+                    self.biased.pop(family, None)
+
+    def _bias(self, family: Family) -> tuple[Family, int] | None:
+        shape, readers = self.program.shape, self.readers[family]
+        if len(readers) != 1 or len(shape[family.columns[0][0]]) != 2:
+            return None
+        reader, k = readers[0]
+        if reader.op is not ops.add or reader.columns[k] != family.nodes:
+            return None
+        if self.root(reader) is not self.root(family) or is_same(family.columns[0]):
+            return None
+        b = reader.columns[1 - k]
+        n, w = family.nodes[0], family.columns[1][0]
+        dtype = self.program.dtype
+        if (
+            not is_same(b)
+            or shape[b[0]] != shape[n][-1:]
+            or len({dtype[b[0]], dtype[w], dtype[n]}) > 1
+        ):
+            return None
+        return reader, 1 - k
 
     def _group_elementwise(self, recurrence: Recurrence) -> None:
         """In one step of a loop: one op on values that lie side by side or are the same."""

@@ -13,7 +13,7 @@ from microrecur.compiler.kinds import ABSORBED, BATCH, LOOP, SINGLE, VIEW
 from microrecur.compiler.lowering import view_of
 from microrecur.compiler.program import CONSTANT, INPUT
 from microrecur.compiler.recurrence import Recurrence
-from microrecur.compiler.storage import Block, Spot, arranged, lone_spot, spot_of
+from microrecur.compiler.storage import Block, Spot, arranged, lone_spot, new_root, spot_of
 from microrecur.engine import ops
 
 
@@ -24,10 +24,13 @@ class Places(Groups):
     ----------
     spots : dict of int to Spot
         Where each computation's result lies.
+    whole_weights : dict of Family to Spot
+        Weights and biases of a group of products, by its first family.
     """
 
     def __init__(self, families: Families, recurrences: Sequence[Recurrence]) -> None:
         super().__init__(families, recurrences)
+        self.whole_weights: dict[Family, Spot] = {}
         self._lay_out()
         self._pack_weights()
         self._place_rest()
@@ -116,7 +119,9 @@ class Places(Groups):
     def _pack_weights(self) -> None:
         """Weights that are used side by side are copied side by side, once per call."""
         for group in self.groups:
-            if group[0].op is ops.matmul:
+            if group[0] in self.biased:
+                self._pack_with_biases(group)
+            elif group[0].op is ops.matmul:
                 self._pack([(f, 1) for f in group], 1)
         for family, kind in list(self.kind.items()):
             if family.op is PRODUCTS and kind == LOOP:
@@ -137,28 +142,44 @@ class Places(Groups):
             return
         count, item = len(weights), dtype.itemsize
         block = Block(shape, dtype, count, 0, 0)
-        for lane, ((family, k), w) in enumerate(zip(readers, weights, strict=True)):
-            source = self.families.of.get(w)
-            private = (
-                source is not None
-                and self.kind[source] == SINGLE
-                and w not in self.spots
-                and len(self.readers[source]) == 1
-                and w not in self.outputs
-            )
-            n = w if private else self.copy_of(w)
+        for lane, (family, k) in enumerate(readers):
             if axis == 1:
-                self.spots[n] = block.spot(lane, 0)
+                self._put(family, k, block.spot(lane, 0))
             else:  # one below the other, kept turned: (K₁ + K₂ + …, H) as (H, K₁ + K₂ + …)
                 offset, strides = lane * shape[0] * item, (item, count * shape[0] * item)
-                self.spots[n] = Spot(block.root, offset, shape, strides)
-            if n != w:
-                self.families.rewrite(
-                    family,
-                    family.op,
-                    [[n] * len(c) if i == k else c for i, c in enumerate(family.columns)],
-                    family.static,
-                )
+                self._put(family, k, Spot(block.root, offset, shape, strides))
+
+    def _pack_with_biases(self, group: list[Family]) -> None:
+        """Below each weight its bias as one row more, all of it kept turned."""
+        program = self.program
+        w = group[0].columns[1][0]
+        (K, H), dtype = program.shape[w], program.dtype[w]
+        item, rows = dtype.itemsize, K + 1
+        root = new_root(len(group) * H * rows, dtype)
+        for lane, family in enumerate(group):
+            start = lane * H * rows * item
+            self._put(family, 1, Spot(root, start, (K, H), (item, rows * item)))
+            total, k = self.biased[family]
+            self._put(total, k, Spot(root, start + K * item, (H,), (rows * item,)))
+        whole = Spot(root, 0, (rows, len(group) * H), (item, rows * item))
+        self.whole_weights[group[0]] = whole
+
+    def _put(self, family: Family, k: int, spot: Spot) -> None:
+        """Let the operand lie here: itself where nobody else reads it, else a copy."""
+        w = family.columns[k][0]
+        source = self.families.of.get(w)
+        private = (
+            source is not None
+            and self.kind[source] == SINGLE
+            and w not in self.spots
+            and len(self.readers[source]) == 1
+            and w not in self.outputs
+        )
+        n = w if private else self.copy_of(w)
+        self.spots[n] = spot
+        if n != w:
+            columns = [[n] * len(c) if j == k else c for j, c in enumerate(family.columns)]
+            self.families.rewrite(family, family.op, columns, family.static)
 
     def _place_rest(self) -> None:
         """Everything else row by row; views where what they look at lies."""

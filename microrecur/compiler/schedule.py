@@ -34,7 +34,9 @@ class Schedule(Batches):
         """Units of families that run together, each after all it reads."""
         places = self.places
         units: list[list[Family]] = [list(r.families) for r in places.recurrences]
-        units += [g for g in places.groups if places.kind[g[0]] in (BATCH, SINGLE)]
+        for group in places.groups:
+            if places.kind[group[0]] in (BATCH, SINGLE):
+                units.append(group + [places.biased[f][0] for f in group if f in places.biased])
         taken = {f for unit in units for f in unit}
         alive = self.families.alive.values()
         units += [[f] for f in alive if f not in taken]
@@ -42,6 +44,7 @@ class Schedule(Batches):
         if ordered is None:  # what could be one call depends on itself: apart, then
             loops = [list(r.families) for r in places.recurrences]
             taken = {f for unit in loops for f in unit}
+            self.places.biased = {}
             self.places.groups = [g for g in places.groups if places.kind[g[0]] == LOOP]
             ordered = self._in_order(loops + [[f] for f in alive if f not in taken])
         assert ordered is not None, "a recording is without cycles"

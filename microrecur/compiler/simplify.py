@@ -101,6 +101,11 @@ class Simplifier:
     def _form(self, family: Family) -> Form | None:
         """What the family is of its operands; None where it is not linear."""
         op, columns = family.op, family.columns
+        dtype = self.program.dtype
+        if any(dtype[c[0]] != dtype[family.nodes[0]] for c in columns) or (
+            dtype[family.nodes[0]].kind != "f"
+        ):
+            return None  # masks neither add nor change sign as numbers do
         if op is ops.add or op is ops.sub:
             a, b = (self._of_column(c, family) for c in columns)
             if a is None or b is None:
