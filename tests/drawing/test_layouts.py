@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -476,4 +477,4 @@ def test_every_bar_stands_below_its_node_and_no_two_overlap(cell: Any) -> None:
         shapes = [n.center[0] for n in scene.nodes if n.id == id and n.center]
         assert min(abs(x - at) for at in shapes) < 36.0, id
     xs = sorted(middles.values())
-    assert all(b - a > 30.0 for a, b in zip(xs, xs[1:]))
+    assert all(b - a > 30.0 for a, b in pairwise(xs))
