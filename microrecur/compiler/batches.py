@@ -144,8 +144,8 @@ class Batches:
             outs = self._side_by_side_over_time([f.nodes for f in group])
             if outs is not None and first in self.places.whole_weights:
                 x = self._with_ones(first.columns[0])
-                w = self._at(self.places.whole_weights[first])
-                call = lowering.matmul_over_steps(x, w, outs, (2, 2), (True, False))
+                whole = self._at(self.places.whole_weights[first])
+                call = lowering.matmul_over_steps(x, whole, outs, (2, 2), (True, False))
                 self._add([call], [f.nodes[0] for f in group])
                 return
         elif len(unit) > 1 and first.op is ops.matmul:

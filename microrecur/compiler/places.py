@@ -35,6 +35,14 @@ class Places(Groups):
         self._pack_weights()
         self._place_rest()
 
+    def forget_details(self) -> None:
+        """Let go of the spots and of what families read."""
+        self.spots = {}
+        self.readers = {}
+        self.whole_weights = {}
+        for family in self.kind:
+            family.columns = []
+
     def _lay_out(self) -> None:
         members: dict[Family, list[Family]] = {}
         for family, kind in self.kind.items():

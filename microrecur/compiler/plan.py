@@ -55,12 +55,15 @@ class Plan:
             return
         self._places = places = Places(*_passes(program))
         schedule = Schedule(places)
-        self._pieces = schedule.pieces
         writer = Writer(program, schedule.pieces)
         self.source = writer.source
         self._run = writer.compiled()
         self._inputs = [places.spots[n].array() for n in program.inputs]
         self._outputs = [places.spots[n].array() for n in program.outputs]
+        self._report = report_of(program, places, schedule.pieces)
+        # What a run or an explanation needs no more, as long as the sequence is.
+        program.forget_details()
+        places.forget_details()
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Compute the outputs for these inputs.
@@ -94,7 +97,7 @@ class Plan:
                     ("operations on floats per run", f"{self._scalars.count:,}"),
                 ]
             )
-        return report_of(self._program, self._places, self._pieces)
+        return self._report
 
     def explain(self, node: str) -> str:
         """Say where a recorded node such as "t3.f" went.

@@ -199,6 +199,12 @@ class Program:
             found.setdefault(".".join([*parts, name]), n)
         return found
 
+    def forget_details(self) -> None:
+        """Let go of all but names, places and steps: it can be explained, no longer compiled."""
+        self.args, self.static, self.shape, self.dtype = [], [], [], []
+        self.data.clear()
+        self._constants.clear()
+
     def label(self, n: int) -> str:
         """Its id as in pictures: t3.f; unnamed ones by their op."""
         before, after = self.places[self.place[n]]
