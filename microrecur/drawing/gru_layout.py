@@ -209,6 +209,11 @@ def _below_bus(s: Point, t: Point, size: Point) -> Point:
     return t[0] + 30.0 - size[0] / 2, _MANY.hidden - 4.0 - size[1] / 2
 
 
+def _beside_candidate(s: Point, t: Point, size: Point) -> Point:
+    """Left of n → ⊙, above the gates, before r → n takes it, which has room below its arrow."""
+    return t[0] - 3.0 - size[0] / 2, t[1] - CIRCLE[1] / 2 - 8.0 - size[1] / 2
+
+
 def _gate_routes(rows: Rows, spread: float) -> dict[tuple[str, str], Route]:
     single = rows is _ONE
     label = rows.labels
@@ -229,6 +234,8 @@ def _gate_routes(rows: Rows, spread: float) -> dict[tuple[str, str], Route]:
     for gate in GATES:
         routes["h-", gate] = rail(rows.hidden, -spread, label)
         routes["x", gate] = rows.from_input(spread)
+    if rows is _ROOMY:
+        routes["n", "new"] = replace(routes["n", "new"], home=_beside_candidate)
     if rows is _MANY:
         routes["h-", "n"] = replace(routes["h-", "n"], home=_below_bus)
     return routes
