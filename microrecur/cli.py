@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_draw(commands)
     _add_flow(commands)
     _add_audit(commands)
-    add_course(commands)
+    add_course(commands, _whole)
     return parser
 
 

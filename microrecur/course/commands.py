@@ -64,8 +64,8 @@ examples:
 """
 
 
-def add(commands: Any) -> None:
-    """Add the course's commands to those of `microrecur`."""
+def add(commands: Any, whole: Callable[..., Callable[[str], int]]) -> None:
+    """Add the course's commands to those of `microrecur`; `whole` reads numbers such as seeds."""
     lab = _add(commands, "lab", "run_lab", "open the course in JupyterLab, in a workspace", LAB)
     lab.add_argument("dir", nargs="?", default="microrecur-course", metavar="DIR")
     lab.add_argument("--no-browser", action="store_true", help="start the server alone")
@@ -75,7 +75,7 @@ def add(commands: Any) -> None:
     )
     _asked(check, optional=True)
     check.add_argument("--watch", action="store_true", help="check again at every save")
-    check.add_argument("--seed", type=int, default=0, metavar="N", help="of the cases (0)")
+    check.add_argument("--seed", type=whole(), default=0, metavar="N", help="of the cases (0)")
     check.add_argument("--json", action="store_true", help=argparse.SUPPRESS)  # for %%exercise
     hint = _add(commands, "hint", "run_hint", "take the next hint for an exercise", HINT)
     _asked(hint)
@@ -91,16 +91,16 @@ def add(commands: Any) -> None:
     pack = _add(commands, "pack", "run_pack", "put your answers into one .zip", PACK)
     pack.add_argument("-o", dest="file", metavar="FILE", help="(answers.zip)")
     _add(commands, "doctor", "run_doctor", "say whether all that the course needs is here", "")
-    _add_grade(commands)
+    _add_grade(commands, whole)
     _add_dev(commands)
 
 
-def _add_grade(commands: Any) -> None:
+def _add_grade(commands: Any, whole: Callable[..., Callable[[str], int]]) -> None:
     grade = _add(commands, "grade", "run_grade", "grade a folder of .zips, by misconception", GRADE)
     grade.add_argument("dir", metavar="DIR")
-    grade.add_argument("--seed", type=int, default=1, metavar="N", help="of the cases (1)")
+    grade.add_argument("--seed", type=whole(), default=1, metavar="N", help="of the cases (1)")
     grade.add_argument("--only", metavar="e06", help="one lesson or exercise")
-    grade.add_argument("--jobs", type=int, metavar="K", help="processes (one per core)")
+    grade.add_argument("--jobs", type=whole(1, 1_000), metavar="K", help="processes (one per core)")
     for flag, what in (
         ("--out", "a table, one row per person (class.csv)"),
         ("--html", "the report by misconception"),
@@ -278,20 +278,27 @@ def run_progress(options: argparse.Namespace) -> int:
 
 def run_reset(options: argparse.Namespace) -> int:
     """Put the stub back."""
-    from microrecur.course.workspace import Workspace
+    from microrecur.course.exercise import find
+    from microrecur.course.workspace import Workspace, digest
 
-    file = Workspace.find().reset(options.name)
-    print(f"{file} is the stub again; what was there is in {file.name}.bak")
+    workspace, name = Workspace.find(), find(options.name).name
+    file = workspace.answer_file(name)
+    before = digest(file)
+    workspace.reset(name)
+    changed = before not in ("", digest(file))
+    kept = f" again; what was there is in {file.name}.bak" if changed else "; nothing was lost"
+    print(f"{file} is the stub{kept}")
     return 0
 
 
 def run_solution(options: argparse.Namespace) -> int:
     """Print the course's own answer, after passing or on giving up."""
+    from microrecur.course.exercise import find
     from microrecur.course.progress import Progress
     from microrecur.course.sources import solution
     from microrecur.course.workspace import Workspace
 
-    progress, text = Progress(Workspace.find()), solution(options.name)
+    progress, text = Progress(Workspace.find()), solution(find(options.name).name)
     if not options.give_up and not progress.passed(options.name):
         raise Refused(
             f"{options.name} has not passed; `microrecur hint {options.name}` gives the next hint, "
@@ -305,10 +312,13 @@ def run_solution(options: argparse.Namespace) -> int:
 def run_pack(options: argparse.Namespace) -> int:
     """Put answers and progress into one archive."""
     from microrecur.course.pack import pack
+    from microrecur.course.sources import names
     from microrecur.course.workspace import Workspace
 
-    file, count = pack(Workspace.find(), options.file)
-    print(f"wrote {file}: {count} answers")
+    workspace = Workspace.find()
+    file, count = pack(workspace, options.file)
+    untouched = sum(workspace.untouched(name) for name in names())
+    print(f"wrote {file}: {count} answers" + (f", {untouched} not attempted" if untouched else ""))
     return 0
 
 

@@ -70,12 +70,17 @@ def grade(options: argparse.Namespace) -> Iterator[str]:
     from microrecur.course.commands import Refused
 
     folder = Path(options.dir)
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise Refused(f"{folder} {what}; DIR is a folder with one .zip per person")
     archives = sorted(folder.glob("*.zip"))
     if not archives:
         raise Refused(f"{folder} holds no .zip; `microrecur pack` makes one in a workspace")
     names = [exercise.name for exercise in select(options.only)]
     report = graded([unpack(path) for path in archives], names, options.seed, options.jobs)
-    yield f"{len(report.people)} submissions, {len(names)} exercises, seed {options.seed}"
+    counts = ((len(report.people), "submission"), (len(names), "exercise"))
+    said = [f"{count} {what}{'s' * (count != 1)}" for count, what in counts]
+    yield f"{', '.join(said)}, seed {options.seed}"
     for count, name, slip in report.misconceptions()[:10]:
         yield f"  {count} of {len(report.people)}: {slip}  ({name})"
     for person in report.people.values():

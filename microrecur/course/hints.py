@@ -30,11 +30,8 @@ def ladder(exercise: Exercise, last: Verdict | None = None) -> list[Rung]:
     if last is not None and last.slip:
         rungs.append(Rung("slip", last.hint, f"slip {last.slip}"))
     if exercise.picture is not None:
-        rungs.append(
-            Rung(
-                "picture", f"`microrecur show {name}` draws the graph your numbers lack", "picture"
-            )
-        )
+        said = f"`microrecur show {name}` draws the graph; what your last answer lacks is red"
+        rungs.append(Rung("picture", said, "picture"))
     if exercise.section:
         said = f"read “{exercise.section}” in lesson {name[1:3]} once more"
         rungs.append(Rung("section", said, "section"))

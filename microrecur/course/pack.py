@@ -30,17 +30,19 @@ def pack(workspace: Workspace, file: str | Path | None = None) -> tuple[Path, in
     Path, int
         The file, and how many answers are in it.
     """
+    path = Path(file or workspace.root / "answers.zip")
+    path = path if path.suffix.lower() == ".zip" else path.with_name(f"{path.name}.zip")
     held = io.BytesIO()
     count = 0
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in names():
-            path = workspace.answer_file(name)
-            if path.is_file():
-                _put(archive, path.relative_to(workspace.root).as_posix(), path.read_bytes())
+            answer = workspace.answer_file(name)
+            if answer.is_file():
+                _put(archive, answer.relative_to(workspace.root).as_posix(), answer.read_bytes())
                 count += 1
         if (workspace.root / FILE).is_file():
             _put(archive, FILE, (workspace.root / FILE).read_bytes())
-    return write_whole(file or workspace.root / "answers.zip", held.getvalue()), count
+    return write_whole(path, held.getvalue()), count
 
 
 def _put(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

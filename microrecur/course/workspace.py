@@ -53,7 +53,7 @@ class Workspace:
                 return cls(above)
         raise NoWorkspace(
             f"{here} is in no workspace (no {MARKER} here or above); "
-            "`microrecur lab DIR --no-browser --dry-run` shows what would be made"
+            "go into yours with `cd`, or make one with `microrecur lab DIR`"
         )
 
     def answer_file(self, name: str) -> Path:
@@ -98,6 +98,13 @@ class Workspace:
         if file.is_file() and (before := file.read_bytes()) != source.encode():
             write_whole(_backup(file), before)
         return write_whole(file, source)
+
+    def untouched(self, name: str) -> bool:
+        """Whether an answer is the stub as it was copied."""
+        from microrecur.course.sources import stub
+
+        file = self.answer_file(name)
+        return file.is_file() and file.read_bytes() == stub(name).encode()
 
     def reset(self, name: str) -> Path:
         """Put the stub back; the answer goes to a .bak beside it."""

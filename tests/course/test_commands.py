@@ -19,7 +19,7 @@ from microrecur.course.exercise import find
 from microrecur.course.hints import ladder
 from microrecur.course.picture import failure, view
 from microrecur.course.progress import Progress
-from microrecur.course.sources import stub
+from microrecur.course.sources import names, stub
 
 NAME = "e00.hello_slope"
 RIGHT, ONE = "def hello_slope(w):\n    return w\n", "def hello_slope(w):\n    return 1.0\n"
@@ -96,6 +96,23 @@ def test_reset_keeps_the_answer_beside_the_stub(workspace, run):
     code, out, _ = run(f"reset {NAME}")
     assert (code, "hello_slope.py.bak" in out) == (0, True)
     assert file.read_text() == stub(NAME)
+    code, out, _ = run(f"reset {NAME}")
+    assert (code, out) == (0, f"{file} is the stub; nothing was lost\n")
+
+
+def test_what_is_packed_says_how_much_of_it_was_attempted(workspace, run):
+    workspace.save(NAME, RIGHT)
+    code, out, _ = run("pack -o kim")
+    count = len(names())
+    assert (code, out) == (0, f"wrote kim.zip: {count} answers, {count - 1} not attempted\n")
+    assert (workspace.root / "kim.zip").is_file()
+
+
+@pytest.mark.parametrize("line", ["check e00 --seed -1", "grade . --seed -1", "grade . --jobs 0"])
+def test_a_number_that_makes_no_sense_is_refused(workspace, run, line):
+    code, out, err = run(line)
+    assert (code, out) == (2, "")
+    assert "is not a whole number" in err
 
 
 def test_a_lesson_ends_with_the_counts(workspace, run):
@@ -110,7 +127,11 @@ def test_a_lesson_ends_with_the_counts(workspace, run):
         ("check e00.helo", "no exercise 'e00.helo'; the nearest are: e00.hello_slope"),
         ("check e77", "no lesson 'e77'; there are: e00"),
         ("hint nothing", "no exercise 'nothing'"),
-        ("reset e00/../x", "an exercise is named like e06.rnn_backward"),
+        ("reset e00/../x", "no exercise 'e00/../x'; the nearest are:"),
+        ("reset e00.nothing", "no exercise 'e00.nothing'; the nearest are: e00.hello_slope"),
+        ("solution e00", "no exercise 'e00'; the nearest are: e00.hello_slope"),
+        ("grade nowhere", "nowhere does not exist; DIR is a folder with one .zip per person"),
+        ("grade pytest.ini", "pytest.ini is a file; DIR is a folder with one .zip per person"),
         ("dev new", "say which: microrecur dev new e06.my_function"),
         (f"dev new {NAME}", "has a hello_slope already"),
     ],

@@ -211,7 +211,7 @@ def test_the_command_writes_what_it_is_asked_for(handed_in, tmp_path):
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
-    assert lines[0] == "1 submissions, 1 exercises, seed 7"
+    assert lines[0] == "1 submission, 1 exercise, seed 7"
     assert lines[1] == "  1 of 1: the wrong sign  (e00.hello_slope)"
     assert lines[2:] == ["wrote class.csv", "wrote c.html", "wrote c.xml"]
     assert all((tmp_path / name).stat().st_size for name in ("class.csv", "c.html", "c.xml"))
