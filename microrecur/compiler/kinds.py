@@ -95,7 +95,7 @@ class Kinds:
     def _is_patchwork(self, total: Family) -> bool:
         """Whether a total's terms are parts that do not overlap."""
         program, (n,) = self.program, total.nodes
-        covered = np.zeros(program.shape[n], np.int8)
+        covered = np.zeros(program.shape[n], np.int32)
         for a in program.args[n]:
             source = self.families.of.get(a)
             if source is None or source.op is not ops.scatter or a in self.outputs:
@@ -104,8 +104,6 @@ class Kinds:
             if not kernels.is_basic(index):
                 return False
             covered[index] += 1
-            if len(program.args[n]) <= 64 and covered.max(initial=0) > 1:
-                return False
         return covered.max(initial=0) <= 1
 
     def _contracts(self, family: Family) -> bool:

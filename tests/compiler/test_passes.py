@@ -179,3 +179,31 @@ def test_memory_is_made_once():
     plan.run([x.data for x in inputs])
     for arrays in (changed(inputs), changed(inputs, seed=9)):
         same(plan.run(arrays), rerun(inputs, outputs, arrays))
+
+
+def test_masks_count_twice_where_both_hold():
+    """h⊙m₁ + h⊙m₂ is 2h where both masks are true: their sum is no "or"."""
+    xs, W = mr.tensor(numbers((6, 2, 3), 1)), mr.tensor(numbers((3, 3), 2))
+    h = mr.tensor(np.full((2, 3), 0.5))
+    for t in range(6):
+        with mr.scope(f"t={t + 1}"):
+            h = mr.tanh((h * (xs[t] > 0.0) + h * (xs[t] > -1.0)) @ W)
+    check([xs, W], [h, *mr.grad(h.sum(), [xs, W])])
+
+
+def test_parts_that_overlap_add_up():
+    x = mr.tensor(numbers((6, 2), 1))
+    y = sum(((x[k : k + 3] ** 2 * (k + 1.0)).sum() for k in range(4)), start=mr.tensor(0.0))
+    twice = (x[0] * x[0]).sum() + (x[-6] * 3).sum()
+    check([x], [y, mr.grad(y, x), mr.grad(y + twice, x)])
+
+
+def test_a_running_total_may_be_asked_for_on_the_way():
+    xs = mr.tensor(numbers((8, 2, 3), 1))
+    total, on_the_way = mr.tensor(np.zeros((2, 3))), []
+    for t in range(8):
+        with mr.scope(f"t={t + 1}"):
+            total = total + mr.tanh(xs[t])
+            on_the_way.append(total)
+    check([xs], [total * 2, on_the_way[4]])
+    check([xs], [*on_the_way, mr.grad((total * on_the_way[2]).sum(), xs)])
