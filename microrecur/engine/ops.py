@@ -36,6 +36,7 @@ from microrecur.engine.tracing import look_at, tracing
 
 INF = math.inf
 TABLE: dict[str, Primitive] = {}
+AT_REST = (None,) * 64  # operands through which no derivative passes, as many as NumPy has axes
 
 
 def _card(card: Any) -> Any:
@@ -265,25 +266,24 @@ scatter = _card(Linear(
     transposes=(lambda g, x, *, index, shape: g[index],), slope=(1,),
 ))
 gather = _card(Linear(                                          # x[index], its places operands
-    name="gather", symbol="[ ]", latex=r"#1[\cdot]", kind="pass", jointly=False,
+    name="gather", symbol="[ ]", latex="#1[#index]", kind="pass", jointly=False,
     forward=lambda x, *places, index: x[kernels.filled(index, places)],
-    transposes=lambda k, g, x, *places, index:
-        None if k else spread(g, *places, index=index, shape=np.shape(x)),
+    transposes=(lambda g, x, *places, index:
+                spread(g, *places, index=index, shape=np.shape(x)), *AT_REST),
     slope=(1,),
 ))
 spread = _card(Linear(
     name="spread", symbol="scatter", kind="pass", jointly=False,
-    latex=r"\operatorname{scatter}_{#shape}(#1)",
+    latex=r"\operatorname{scatter}_{#shape}^{#index}(#1)",
     forward=lambda g, *places, index, shape:
         kernels.scatter(g, index=kernels.filled(index, places), shape=shape),
-    transposes=lambda k, g, x, *places, index, shape:
-        None if k else gather(g, *places, index=index),
+    transposes=(lambda g, x, *places, index, shape: gather(g, *places, index=index), *AT_REST),
     slope=(1,),
 ))
 plain = _card(Linear(                                           # see tracing.plain
-    name="plain", symbol="·", latex="#1", kind="other",
+    name="plain", symbol="·", latex="#function(#*)", kind="other",
     forward=lambda *xs, function, **static: function(*xs, **static),
-    transposes=(None,) * 4, slope=(None,),
+    transposes=AT_REST, slope=(None,),
 ))
 cast = _card(Linear(
     name="cast", symbol="cast", latex="#1", kind="pass",
@@ -291,12 +291,13 @@ cast = _card(Linear(
     transposes=(lambda g, x, *, dtype: cast(g, dtype=x.dtype),), slope=(1,), range=same,
 ))
 held_max = _card(Linear(
-    name="held_max", symbol="max", latex=r"\max_{#axis}(#1)", kind="other",
+    name="held_max", symbol="max", kind="other",
+    latex=r"\operatorname{sg}(\max_{#kept}(#1))",             # sg: no gradient passes (stop)
     forward=kernels.held_max, transposes=(None,), slope=(None,), range=same,
 ))
 share_of_max = _card(Linear(
     name="share_of_max", symbol="argmax", kind="other",
-    latex=r"\operatorname{argmax}_{#axis}(#1)",
+    latex=r"\frac{[#1 = \max_{#kept}(#1)]}{\sum_{#kept} [#1 = \max_{#kept}(#1)]}",
     forward=kernels.share_of_greatest, transposes=(None,), slope=(None,),
 ))
 greatest = _card(Selection(

@@ -42,8 +42,10 @@ def _one_number(algebra: Algebra, e: Expression) -> Expression | None:
         return None
     if e.is_op("matmul"):
         return algebra.apply("mul", *e.parts, shape=e.shape)
-    moved = ("reshape", "transpose", "broadcast_to", "getitem", "scatter", "sum")
-    return e.parts[0] if any(map(e.is_op, moved)) else None
+    return e.parts[0] if any(map(e.is_op, _MOVED)) else None
+
+
+_MOVED = ("reshape", "transpose", "broadcast_to", "sum", "getitem", "scatter", "gather", "spread")
 
 
 def _neutral(algebra: Algebra, e: Expression) -> Expression | None:

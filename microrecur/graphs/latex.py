@@ -104,6 +104,8 @@ def latex(
     r"""Return how a record was computed, in a textbook's notation.
 
     Read off the op cards and the names alone, so a learner's own cell prints with no further code.
+    A bar over an axis says that it stays, with length 1; [a = b] is 1 where that holds and 0
+    elsewhere; sg(a) is the numbers of a, through which no gradient passes ("stop gradient").
 
     Parameters
     ----------

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from microrecur.engine.kernels import PLACE
 from microrecur.engine.tensor import Tensor
+from microrecur.engine.tracing import same_numbers
 from microrecur.graphs import notation
 from microrecur.graphs.expressions import Expression
 from microrecur.graphs.symbols import Symbols
@@ -57,8 +59,9 @@ def grammar(template: str) -> Grammar:
     >>> grammar(r"\sigma(#1)") == Grammar(ATOM, {})
     True
     """
-    # Enclosed, but after a sign: \log(1 + #1).
+    # Enclosed, but beside a sign: \log(1 + #1), [#1 = …].
     signed = {int(k): PREFIX for k in re.findall(r"[+-] *#([1-9])", template)}
+    signed |= {int(k): SUM for k in re.findall(r"#([1-9]) *=", template)}
     outside = _outside(template)
     bare = [int(k) for k in re.findall(r"#([1-9])", outside)]
     if not bare:
@@ -163,6 +166,9 @@ class Printer:
     def _slot(self, slot: str, texts: list[str], e: Expression) -> str:
         if slot.isdecimal():
             return texts[int(slot) - 1]
+        if slot == "index":
+            places = iter(texts[1:])
+            return _joined(next(places) if p is PLACE else p for p in _parts(e.static["index"]))
         return ", ".join(texts) if slot == "*" else static_text(slot, e)
 
 
@@ -223,12 +229,14 @@ def static_text(name: str, e: Expression) -> str:
     value: Any = e.static.get(name)
     if name == "axis":
         return _axis(e)
+    if name == "kept":
+        return _kept(e)
+    if name == "function":
+        return _function(value)
     if name == "axes":
         return "" if tuple(value) == tuple(range(len(value)))[::-1] else f" {_joined(value)}"
     if name == "shape":
         return r" \times ".join(map(str, value)) if len(value) != 1 else f"{value[0]},"
-    if name == "index":
-        return _joined(value if isinstance(value, tuple) else (value,))
     return literal(value).text
 
 
@@ -241,12 +249,39 @@ def _axis(e: Expression) -> str:
     if "keepdims" not in e.static:
         ndim = len(e.shape)
         return "" if axis % ndim == ndim - 1 else str(axis % ndim)
-    kept = e.static["keepdims"]
-    if axis is None and not (kept and ndim):
-        return ""
+    if e.static["keepdims"]:
+        return _kept(e)
+    return "" if axis is None else _numbered(e)
+
+
+def _kept(e: Expression) -> str:
+    """The axes of an op that leaves them with length 1, as a bar says."""
+    return rf"\overline{{{_numbered(e)}}}" if e.parts[0].shape else ""
+
+
+def _numbered(e: Expression) -> str:
+    ndim, axis = len(e.parts[0].shape), e.static["axis"]
     axes = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    named = ", ".join(str(a % ndim) for a in axes)
-    return rf"\overline{{{named}}}" if kept else named
+    return ", ".join(str(a % ndim) for a in axes)
+
+
+def _function(f: Any) -> str:
+    r"""What a function outside the table is called; one that only stops the gradient is sg.
+
+    Examples
+    --------
+    >>> print(_function(np.sign), _function(same_numbers))
+    \operatorname{sign} \operatorname{sg}
+    """
+    if f is same_numbers:
+        return r"\operatorname{sg}"
+    name = getattr(f, "__name__", type(f).__name__).strip("_")
+    words = re.findall("[A-Za-z0-9]+", name)
+    return rf"\operatorname{{{'-'.join(words)}}}"
+
+
+def _parts(index: Any) -> tuple[Any, ...]:
+    return index if isinstance(index, tuple) else (index,)
 
 
 def _joined(parts: Any) -> str:
@@ -254,7 +289,9 @@ def _joined(parts: Any) -> str:
 
 
 def _index(part: Any) -> str:
-    """One part of an index, as it is written in brackets."""
+    """One part of an index, as it is written in brackets; an operand is written out already."""
+    if isinstance(part, str):
+        return part
     if part is Ellipsis:
         return r"\ldots"
     if part is None:

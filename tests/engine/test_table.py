@@ -15,6 +15,7 @@ from microrecur.engine import kernels, ops
 from microrecur.engine.intervals import Interval
 from microrecur.engine.primitive import Elementwise, Linear, Selection
 from microrecur.engine.tensor import ancestry
+from microrecur.engine.tracing import same_numbers
 
 from .strategies import central_difference, pulled_back, sample, samples
 
@@ -71,11 +72,25 @@ CALLS = {
             [sample((2, 3, 4), 1), np.array([1, 0]), np.array([[3], [3]])],
             {"index": (kernels.PLACE, slice(None), kernels.PLACE)},
         ),
+        (
+            [sample((2, 3, 4), 1), np.array([3, 0, 3])],
+            {"index": (..., slice(None, None, -1), kernels.PLACE)},
+        ),
+        ([sample((3, 4), 1), np.array([2, 2])], {"index": (np.array([0, 2]), kernels.PLACE)}),
+        ([sample((3,), 1), np.array(-1)], {"index": (kernels.PLACE,)}),
     ],
     "spread": [
         ([sample((3, 2), 1), np.array([1, 1, 0])], {"index": (kernels.PLACE,), "shape": (4, 2)}),
+        (
+            [sample((2, 2), 1), np.array([1, 0]), np.array([3, 3])],
+            {"index": (kernels.PLACE, slice(0, 2), kernels.PLACE), "shape": (2, 3, 4)},
+        ),
     ],
-    "plain": [([sample((2, 3), 1)], {"function": np.sign})],
+    "plain": [
+        ([sample((2, 3), 1)], {"function": np.sign}),
+        ([sample((2, 3), 1)], {"function": same_numbers}),
+        ([sample((2, 3), 1), sample((2, 3), 2)], {"function": np.maximum}),
+    ],
     "max": [
         ([sample((2, 3, 4), 1)], {"axis": axis, "keepdims": keepdims})
         for axis in (None, 0, -1, (0, 2))

@@ -1,8 +1,9 @@
 """A small reader of LaTeX formulas: it sees a string and the numbers of its symbols, nothing else.
 
 It reads as people do: · and ⊙ multiply entry by entry, signs side by side multiply as matrices, and
-the transpose of a row vector is a column. A function that is written out neither here nor in a
-textbook, such as a card of one's own, is the one of that name in the table of ops.
+the transpose of a row vector is a column. [a = b] is 1 where that holds and 0 elsewhere, and sg(a)
+the numbers of a, whose derivative is taken to be 0. A function that is written out neither here nor
+in a textbook, such as a card of one's own, is the one of that name in the table of ops.
 """
 
 import re
@@ -13,6 +14,8 @@ from microrecur.engine import ops
 
 TOKEN = re.compile(r"\d+(?:\.\d*)?|\\[A-Za-z]+|\\.|.", re.DOTALL)
 STARTS_ATOM = re.compile(r"\d+|\\frac|\\mathrm|\\left|\\sqrt|\\max|\\min|\\operatorname|[(\[eI]")
+# A number, a slice, …, new, a truth value or a list of such, with nothing else up to the comma.
+PLAIN_INDEX = re.compile(r"(-?\d*(:-?\d*)*|\\ldots|\\mathrm\{(new|T|F)\})\s*[,\]]|\[")
 
 FUNCTIONS = {
     r"\sigma": lambda x: 1 / (1 + np.exp(-x)),
@@ -26,6 +29,7 @@ OPERATORS = {
     "relu": lambda x: np.maximum(x, 0),
     "softplus": lambda x: np.log1p(np.exp(x)),
     "where": np.where,
+    "sg": lambda x: x,
     "sech": lambda x: 1 / np.cosh(x),
     "diag": lambda x: np.diag(np.ravel(x)) if np.ndim(x) else np.asarray(x),
 }
@@ -99,6 +103,7 @@ class Parser:
     def __init__(self, text, names, size):
         self.text, self.names, self.size, self.at = text, names, size, 0
         self.symbols = sorted(names, key=len, reverse=True)
+        self.related = False  # whether what was read last is a relation
 
     # -- tokens ------------------------------------------------------------------------------------
 
@@ -148,8 +153,11 @@ class Parser:
 
     def relation(self):
         left = self.sum()
-        if self.peek() in RELATIONS:
-            return RELATIONS[self.take()](left, self.sum()).astype(float)
+        self.related = self.peek() in RELATIONS
+        if self.related:
+            holds = RELATIONS[self.take()](left, self.sum()).astype(float)
+            self.related = True  # whatever stood on its right side
+            return holds
         return left
 
     def sum(self):
@@ -204,6 +212,9 @@ class Parser:
             return self.closed(")")
         if token == "[":
             parts = self.listed("]")
+            if self.related:  # Iverson's bracket
+                (holds,) = parts
+                return holds
             return np.concatenate(parts, axis=self.axis_below(-1))
         return self.command(token)
 
@@ -260,7 +271,7 @@ class Parser:
             return np.stack(parts, axis=int(below or -1))
         if name == "scatter":
             out = np.zeros(tuple(int(n) for n in below.rstrip(",").split(r" \times ") if n))
-            np.add.at(out, Parser(above + "]", {}, None).index("]"), *parts)
+            np.add.at(out, Parser(above + "]", self.names, None).index("]"), *parts)
             return out
         value = function(name, OPERATORS)(*parts)
         return value ** int(above) if above else value
@@ -302,6 +313,11 @@ class Parser:
         """An index in brackets."""
         parts, part = [], ""
         while True:
+            if part == "" and not PLAIN_INDEX.match(self.text[self.at :].lstrip()):
+                parts.append(self.sum().astype(int))  # places that are computed
+                if self.take(",", end) == end:
+                    return tuple(parts)
+                continue
             token = self.take()
             if token in (",", end):
                 parts.append(as_index(part))

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import microrecur as mr
-from microrecur.engine import ops
+from microrecur.engine import kernels, ops
+from microrecur.engine.tracing import same_numbers
 from microrecur.flows.paths import strongest_path
 from microrecur.graphs.symbols import escaped
 from microrecur.nn.cells import Cell
@@ -275,6 +276,69 @@ def test_a_card_of_ones_own_is_read_back_by_its_name(latex, monkeypatch):
     test_every_cards_derivative_prints_what_it_computes(card)
     with pytest.raises(AssertionError, match="no reader knows cosine: write it in latex_parser"):
         evaluate(r"\operatorname{cosine}(a)", {"a": 1.0})
+
+
+def test_places_that_are_operands_stand_in_the_brackets():
+    x, k = named_tensor(np.arange(12.0).reshape(3, 4), "x"), named_tensor([2, 0], "k")
+    both = ops.gather(x, k, k, index=(kernels.PLACE, kernels.PLACE)).named("y")
+    assert str(mr.latex(both)) == "y = x[k, k]"
+    right = sides_of(str(mr.latex(both).derivative(x)))[1]
+    assert right == r"\operatorname{scatter}_{3 \times 4}^{k, k}(\overline{y})"
+    last = ops.gather(x, mr.tensor(3), index=(..., slice(None, None, 2), kernels.PLACE))
+    assert str(mr.latex(last)) == r"x[\ldots, ::2, 3]"
+    moved = ops.gather(x, k + 1, index=(slice(None), kernels.PLACE))
+    assert str(mr.latex(moved)) == "x[:, k + 1]"
+
+
+def test_nothing_passes_into_a_place():
+    x = named_tensor([0.5, 1.5, 2.5], "x")
+    y = ops.gather(x, ops.cast(x, dtype=np.dtype(int)), index=(kernels.PLACE,)).named("y")
+    assert str(mr.latex(y)) == "y = x[x]"
+    check_derivative(y, x)
+    assert len(mr.graph(y).nodes) == 3
+
+
+def test_softmax_says_that_its_shift_is_held():
+    x = named_tensor([[1.0, 3.0, 3.0], [800.0, -1.0, 0.0]], "x")
+    e = r"e^{x - \operatorname{sg}(\max_{\overline{1}}(x))}"
+    p = mr.softmax(x).named("p")
+    assert str(mr.latex(p)) == rf"p = \frac{{{e}}}{{\sum_{{\overline{{1}}}} {e}}}"
+    np.testing.assert_allclose(evaluate(sides_of(str(mr.latex(p)))[1], {"x": x.data}), p.data)
+    check_derivative(p, x)
+    for loss in (mr.cross_entropy(x, [1, 0]), mr.cross_entropy(x, [1, 0], mask=[True, False])):
+        names = {text: record.data for text, record in mr.latex(loss).symbols.items()}
+        ((left, value),) = solve(str(mr.latex(loss)), names)
+        assert left == "L"
+        np.testing.assert_allclose(value, loss.data, rtol=1e-12)
+        check_derivative(loss, x)
+
+
+def test_entries_that_tie_for_the_maximum_share_it_in_print():
+    x = named_tensor([[1.0, 3.0, 3.0], [8.0, -1.0, 0.0]], "x")
+    y = mr.max(x, axis=1).named("y")
+    chosen = r"[x = \max_{\overline{1}}(x)]"
+    text = str(mr.latex(y).derivative(x))
+    assert text.endswith(rf"\frac{{{chosen}}}{{\sum_{{\overline{{1}}}} {chosen}}}")
+    share = text[text.index(r"\frac{[") :]
+    np.testing.assert_array_equal(evaluate(share, {"x": x.data}), [[0, 0.5, 0.5], [1, 0, 0]])
+    check_derivative(y, x)
+    of_truths = ops.share_of_max(ops.cast(x < 2.0, dtype=np.dtype(float)), axis=0)
+    text = str(mr.latex(of_truths))
+    assert text.startswith(r"\frac{[(x < 2) = \max")
+    np.testing.assert_array_equal(evaluate(text, {"x": x.data}), of_truths.data)
+
+
+def test_what_stands_outside_the_table_is_called_by_its_name():
+    def _two_words(a, b, *, c=1):
+        return a + b * c
+
+    a, b = named_tensor(2.0, "a"), named_tensor(3.0, "b")
+    assert str(mr.latex(ops.plain(a, b, function=_two_words))) == (
+        r"\operatorname{two-words}(a, b)"
+    )
+    assert str(mr.latex(ops.plain(a, function=same_numbers) * a)) == (
+        r"\operatorname{sg}(a) \odot a"
+    )
 
 
 def check_derivative(y, x):
