@@ -214,7 +214,7 @@ def path_caption(sheet: Sheet, track: Track, about: str = "") -> str:
     """What the path is, how it compares with all others, how to read its width."""
     path = track.path
     root, source = (sheet.names.node(sheet.graph.find(id)) for id in (path.ids[0], path.ids[-1]))
-    product = "∏" if all(edge.value is not None for edge in path.edges) else "∏‖·‖"
+    product = "∏" if path.signed else "∏‖·‖"
     among = f", {about}" if about else ""
     which = "the only path" if path.count == 1 else f"one path among {count(path.count)}"
     reading = "line width = |running product| on a log scale; read right to left"

@@ -157,7 +157,8 @@ def widened(cell: Cell, plan: Blueprint, shown: tuple[int, ...], path: bool) -> 
     ):
         return plan
     folds = sum(hidden for hidden, _ in _runs(cell.steps, shown))
-    tail = (_TAIL if len(cell.tail) < 2 else _LONG_TAIL) * len(cell.tail)
+    behind = max(len(cell.tail), cell.behind)
+    tail = (_TAIL if behind < 2 else _LONG_TAIL) * behind
     room = _ROOM - _ENDS - tail - FOLD_WIDTH * folds
     spare = (room - _SLACK) / len(shown) - plan.pitch
     if cell.anatomy is None:

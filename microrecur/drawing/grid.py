@@ -140,19 +140,20 @@ class _Drawn:
                 )
 
     def _product(self, lane: Lane, before: int, after: int) -> list[str]:
-        """∏ of the path's factors in a folded run, on two lines; nothing where it passes none."""
+        """What a folded run multiplies the path by; nothing where it passes none."""
         if self.track is None:
             return []
-        value, signed, passed = 1.0, True, False
+        value, passed = 1.0, False
         for edge in self.track.path.edges:
             target = self.graph.find(edge.target)
             ends = (self.graph.find(edge.source), target)
             if all(n.step is not None and lane_of(n) == lane for n in ends) and any(
                 before < (n.step or 0) < after for n in ends
             ):
-                passed, signed = True, signed and edge.value is not None
-                value *= edge.value if edge.value is not None else edge.norm
-        return ["∏" if signed else "∏‖·‖", f"= {number(value)}"] if passed else []
+                passed = True
+                value *= self.track.path.size(edge)
+        sign = "×" if self.track.path.signed else "× ≤"
+        return [f"{sign} {number(value)}"] if passed else []
 
     def add_inputs(self) -> None:
         """The input of each step, below the lowest layer, with lines into its cells."""
@@ -284,7 +285,11 @@ class _Drawn:
             options = labels.path_wrappings(
                 kept, self.track.after(edge), self.wish.names, first=first
             )
-            options = (*options[:1], *labels.short_wrapping(kept, self.track.after(edge)), *options)
+            options = (
+                *options[:1],
+                *labels.short_wrapping(kept, self.track.after(edge), self.wish.names),
+                *options,
+            )
         if self.wish.shares is not None:
             share = self.wish.shares.of.get(edge, 0.0)
             width, options = share_width(share), ()

@@ -41,6 +41,7 @@ class Names:
     show: frozenset[str] = frozenset(SHOWN)
     gradients: Mapping[str, float | None] = field(default_factory=dict)  # by node id, if asked for
     layered: bool = False  # a name alone does not tell which layer's it is
+    signed: bool = True  # the path multiplies derivatives; False: their norms
 
     def step(self, step: int | None) -> int | str | None:
         """The step as it stands in a subscript."""
@@ -185,7 +186,8 @@ class Phrase:
 def phrase(factor: Factor, names: Names, *, on_path: bool = False) -> Phrase:
     """One factor as name, value and bound: of these what the picture tells.
 
-    A factor of many numbers shows their mean; on a path its norm, which is what ∏‖·‖ multiplies.
+    A factor of many numbers shows their mean; on a path its norm, which is what ∏‖·‖ multiplies,
+    and there a single number shows its size.
     """
     told = _phrase(factor, names, on_path)
     local, bounds = "local" in names.show, "bound" in names.show
@@ -198,12 +200,16 @@ def phrase(factor: Factor, names: Names, *, on_path: bool = False) -> Phrase:
 
 def _phrase(factor: Factor, names: Names, on_path: bool) -> Phrase:
     colour = ALIASES.get(factor.kind, factor.kind)
-    if factor.kind in ("pass", "constant") and factor.number is not None:
-        return Phrase(_plain_number(factor.number), "", "", colour)
+    size = factor.number
+    if size is not None and on_path and not names.signed:
+        size = abs(size)
+    if factor.kind in ("pass", "constant") and size is not None:
+        return Phrase(_plain_number(size), "", "", colour)
     name = names.of(factor.name, factor.step)
     ceiling = _ceiling(factor)
-    if factor.number is not None:
-        return Phrase(name, f"= {number(factor.number)}", ceiling, colour)
+    if size is not None:
+        head = name if size == factor.number else f"|{name}|"
+        return Phrase(head, f"= {number(size)}", ceiling, colour)
     if factor.kind == "pass":
         return Phrase(factor.name, "", "", colour)
     if on_path:
@@ -268,6 +274,7 @@ def _phrases(factors: Sequence[Factor], names: Names, *, on_path: bool = False) 
     signs = [factor for factor in told if factor.kind == "pass" and factor.name == "−1"]
     rest = [factor for factor in told if factor not in signs]
     known = rest and all(factor.number is not None for factor in rest) and len(signs) == 1
+    known = known and (names.signed or not on_path)
     if not known or rest[0].kind not in ("gate value", "memory value"):
         return [phrase(factor, names, on_path=on_path) for factor in told]
     phrases = [phrase(factor, names, on_path=on_path) for factor in rest]
@@ -279,14 +286,20 @@ def _phrases(factors: Sequence[Factor], names: Names, *, on_path: bool = False) 
     return phrases
 
 
-def loss_wrappings(edge: Edge, target: str) -> tuple[tuple[Text, ...], ...]:
+def loss_wrappings(edge: Edge, target: str, signed: bool = True) -> tuple[tuple[Text, ...], ...]:
     """The label of an arrow into a loss: how the loss answers to that one input."""
-    size = number(edge.value) if edge.value is not None else number(edge.norm)
-    head = f"{target}′" if edge.value is not None else f"‖{target}′‖"
+    signed = signed and edge.value is not None
+    size = number(multiplied(edge, signed))
+    head = f"{target}′" if signed else f"‖{target}′‖"
     return _unique(
         tuple(Text(line, "loss", SMALL_TEXT) for line in lines)
         for lines in ((f"{head} = {size}",), (head, f"= {size}"))
     )
+
+
+def multiplied(edge: Edge, signed: bool) -> float:
+    """What a path multiplies by along an edge: its derivative, or of norms its norm."""
+    return edge.value if signed and edge.value is not None else edge.norm
 
 
 def path_wrappings(
@@ -297,48 +310,38 @@ def path_wrappings(
     What passes everything on leaves the product as it was and needs no label; a loss is one factor;
     the `first` edge's only factor is the product so far, and is printed once.
     """
-    product = "∏" if edge.value is not None else "∏‖·‖"
+    product = "∏" if names.signed else "∏‖·‖"
     total = Text(f"{product} = {number(running)}", "path", SMALL_TEXT)
     factors = telling(edge.factors)
-    if loss and first:
-        return loss_wrappings(edge, loss)
     if loss:
-        return _unique(
-            (
-                *(
-                    replace(line, text=f"× {line.text}") if not k else line
-                    for k, line in enumerate(lines)
-                ),
-                total,
-            )
-            for lines in loss_wrappings(edge, loss)
-        )
+        told = loss_wrappings(edge, loss, names.signed)
+        return told if first else _unique((*_times(lines), total) for lines in told)
     if edge.paths == 1 and all(map(_is_one, factors)):
         return ()
     if edge.paths > 1 or not factors or len(factors) > 3 or "local" not in names.show:
-        size = number(edge.value if edge.value is not None else edge.norm)
-        return ((Text(f"× {size}", edge_kind(edge.factors), SMALL_TEXT), total),)
+        return short_wrapping(edge, running, names)
     phrases = _phrases(edge.factors, names, on_path=True)
     if first and len(phrases) == 1:
         return _unique(_lines(phrases, breaks) for breaks in (0, 1, 2))
     broken = (replace(total, text=product), replace(total, text=f"= {number(running)}"))
     options = [(*_lines(phrases, breaks, times=True), total) for breaks in (0, 1, 2)]
     narrow = (*_lines(phrases, 2, times=True), *broken)
-    last_resort = () if edge.value is not None else short_wrapping(edge, running)
+    last_resort = () if names.signed else short_wrapping(edge, running, names)
     return _unique([*options, narrow, *last_resort])
 
 
-def short_wrapping(edge: Edge, running: float) -> tuple[tuple[Text, ...], ...]:
+def _times(lines: Sequence[Text]) -> tuple[Text, ...]:
+    return (replace(lines[0], text=f"× {lines[0].text}"), *lines[1:])
+
+
+def short_wrapping(edge: Edge, running: float, names: Names) -> tuple[tuple[Text, ...], ...]:
     """The label of an edge on a path where there is little room: all its factors as one number."""
-    signed = edge.value is not None
-    size, product = (edge.value, "∏") if signed else (edge.norm, "∏‖·‖")
-    assert size is not None
-    return (
-        (
-            Text(f"× {number(size)}", edge_kind(edge.factors), SMALL_TEXT),
-            Text(f"{product} = {number(running)}", "path", SMALL_TEXT),
-        ),
-    )
+    product = "∏" if names.signed else "∏‖·‖"
+    size = number(multiplied(edge, names.signed))
+    times = Text(f"× {size}", edge_kind(edge.factors), SMALL_TEXT)
+    total = Text(f"{product} = {number(running)}", "path", SMALL_TEXT)
+    broken = (replace(total, text=product), replace(total, text=f"= {number(running)}"))
+    return (times, total), (times, *broken)
 
 
 def telling(factors: Sequence[Factor]) -> tuple[Factor, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import below
@@ -44,6 +45,8 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
         at level "step"; without places for anything else.
     """
     wish = wish or Wish()
+    if wish.path is not None:
+        wish = replace(wish, names=replace(wish.names, signed=wish.path.signed))
     cell = known_cell(graph)
     if cell is not None:
         return _known(graph, cell, wish)

@@ -274,7 +274,8 @@ def step(
     drawing = picture(view, caption, path=chosen, steps=steps, fold=fold, title=title, theme=theme)
     drawing.limit, drawing.engine, drawing.timeout = limit, engine, timeout
     symbolic = view.steps[-1] if len(view.steps) == 1 else None
-    stage = Stage(view, Words(view, labels.Names(symbolic), root), drawing.parts)
+    names = labels.Names(symbolic, signed=chosen is None or chosen.signed)
+    stage = Stage(view, Words(view, names, root), drawing.parts)
     back = stepper_steps.along(stage, chosen) if chosen else stepper_steps.everywhere(stage, root)
     walk = (*stepper_steps.forward(stage), *back)
     return Stepper(drawing, walk, _blanks(drawing, view))

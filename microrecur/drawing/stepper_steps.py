@@ -185,7 +185,7 @@ def _one_edge(
     stage: Stage, path: Path, edge: Edge, before: float, after: float, known: set[str]
 ) -> Step:
     words, ends = stage.words, (edge.source, edge.target)
-    size = edge.value if edge.value is not None else edge.norm
+    size = path.size(edge)
     reads = f"{words.factors(edge)} = {number(before)} · {number(size)} = {number(after)}"
     return Step(
         "backward",
@@ -202,7 +202,7 @@ def _one_edge(
 def _folded_edges(stage: Stage, path: Path, run: list[Edge], before: float, after: float) -> Step:
     ends = [(edge.source, edge.target) for edge in run] + [(run[-1].source, FOLDED)]
     source = run[-1].source
-    product = math.prod(e.value if e.value is not None else e.norm for e in run)
+    product = math.prod(map(path.size, run))
     through = f"{len(run)} factors of the folded steps"
     reads = f"{through} = {number(before)} · {number(product)} = {number(after)}"
     return Step(
@@ -217,7 +217,7 @@ def _folded_edges(stage: Stage, path: Path, run: list[Edge], before: float, afte
 
 
 def _sign(path: Path) -> str:
-    return "∏" if all(edge.value is not None for edge in path.edges) else "∏‖·‖"
+    return "∏" if path.signed else "∏‖·‖"
 
 
 def _product(stage: Stage, path: Path, id: str) -> str:

@@ -101,7 +101,7 @@ class Words:
     def chips(self, edge: Edge) -> list[tuple[str, str, str]]:
         """Text, bound and kind of each factor of an edge."""
         if self._into_loss(edge) or edge.paths > 1 or not edge.factors:
-            size = edge.value if edge.value is not None else edge.norm
+            size = labels.multiplied(edge, self.names.signed)
             return [(f"{self.factors(edge)} = {number(size)}", "", "plain")]
         return [self._chip(factor) for factor in labels.telling(edge.factors)]
 
@@ -113,6 +113,8 @@ class Words:
     def _head(self, factor: Factor) -> str:
         """A factor's name, a slope with the place it is taken at: tanh′(z₄)."""
         head = labels.phrase(factor, self.names).head
+        if not self.names.signed and (factor.number or 0.0) < 0.0:
+            head = f"|{head}|"
         if not factor.name.endswith("′"):
             return f"({head})" if "−" in head[1:] else head
         at = factor.node.inputs[factor.position]

@@ -44,6 +44,7 @@ def _path_text(graph: Graph, path: Path, names: labels.Names) -> str:
     root, source = (_called(graph.find(id), names) for id in (path.ids[0], path.ids[-1]))
     which = "the only path" if path.count == 1 else f"one path among {count(path.count)}"
     product = "∏" if path.signed else "∏‖·‖"
+    names = replace(names, signed=path.signed)
     rows = [("node", "value", "factors", product), (root, _value(graph.find(path.ids[0])), "", "")]
     for edge, running in zip(path.edges, path.running, strict=True):
         node = graph.find(edge.source)
@@ -112,7 +113,7 @@ def _value(node: Node) -> str:
 def _factors(edge: Edge, names: labels.Names, *, on_path: bool = False) -> str:
     """× each factor of an edge with its bound; several paths in one are summed."""
     if edge.paths > 1 or not edge.factors:
-        size = edge.value if edge.value is not None else edge.norm
+        size = labels.multiplied(edge, names.signed)
         return f"× {number(size)} ({edge.paths} paths)"
     telling = labels.telling(edge.factors)
     phrases = (labels.phrase(factor, names, on_path=on_path) for factor in telling)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
@@ -52,11 +53,9 @@ def _shape(key: str, steps: tuple[int, ...], graph: Graph, track: Track | None) 
     lines = [f"{len(steps)} step{'s' * (len(steps) > 1)}", "folded"]
     if track is not None:
         inside = [e for e in track.path.edges if graph.find(e.target).step in steps]
-        product, signed = 1.0, True
-        for edge in inside:
-            signed = signed and edge.value is not None
-            product *= edge.value if edge.value is not None else edge.norm
+        product = math.prod(map(track.path.size, inside))
         if inside:
+            signed = track.path.signed
             lines.append(f"× {number(product)}" if signed else f"× ≤ {number(product)}")
     return SceneNode(key, FOLD, tuple(lines), "folded", "folded")
 

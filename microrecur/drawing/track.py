@@ -74,14 +74,13 @@ class Track:
 
     def folded(self, steps: tuple[int, ...], cell: Cell) -> str:
         """What the folded steps multiply the path by; of norms what it is at most."""
-        value, signed = 1.0, True
+        value = 1.0
         first, last = steps[0] - 1, steps[-1]
         for edge in self.path.edges:
             ends = [cell.parts.get(id, (-1, ""))[0] for id in (edge.source, edge.target)]
             if first <= ends[0] <= last and first < ends[1] <= last:
-                signed = signed and edge.value is not None
-                value *= edge.value if edge.value is not None else edge.norm
-        return f"× {number(value)}" if signed else f"× ≤ {number(value)}"
+                value *= self.path.size(edge)
+        return f"× {number(value)}" if self.path.signed else f"× ≤ {number(value)}"
 
 
 def share_width(share: float) -> float:

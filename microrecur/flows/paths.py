@@ -38,10 +38,14 @@ class Path:
             return tuple(accumulate((edge.norm for edge in self.edges), mul))
         return tuple(accumulate((float(v) for v in signed if v is not None), mul))
 
-    @property
+    @cached_property
     def signed(self) -> bool:
         """Whether all on the path is one number, so that ∏ multiplies derivatives, not norms."""
         return all(edge.value is not None for edge in self.edges)
+
+    def size(self, edge: Edge) -> float:
+        """What one of its edges multiplies by: its derivative, or its norm where norms are."""
+        return edge.value if self.signed and edge.value is not None else edge.norm
 
     @property
     def product(self) -> float:

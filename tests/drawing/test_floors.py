@@ -56,6 +56,10 @@ def test_later_layers_stand_above_and_share_their_columns() -> None:
         assert low is not None and high is not None
         assert low[0] == high[0]
         assert low[1] < high[1]
+    last = stack(mr.LSTM, 3)
+    told = mr.draw(((last - 0.3) ** 2).sum().named("L"), level="gate").scene
+    columns = {(panel.low[0], panel.high[0]) for panel in told.panels}
+    assert len(columns) == 3  # what follows the last layer narrows all alike
     labels = [panel.label for panel in scene.panels]
     assert labels == ["layer1 · t = 1", "layer1 · t = 2", "layer0 · t = 1", "layer0 · t = 2"]
 

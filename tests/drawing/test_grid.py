@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -125,10 +126,40 @@ def test_a_folded_run_stands_clear_of_every_line_and_tells_the_product_inside() 
                 assert not straight, edge
     loss = mr.LSTM(1, 1, num_layers=2, seed=0)(xs)[0][-1].sum().named("L")
     drawing = mr.draw(loss, path="layer0.h0")
-    told = [n.lines for n in drawing.scene.nodes if n.kind == "folded" and len(n.lines) == 4]
-    assert [lines[2] for lines in told] == ["∏"]
+    told = [n.lines for n in drawing.scene.nodes if n.kind == "folded" and len(n.lines) == 3]
+    assert [lines[2][:2] for lines in told] == ["× "]
     through = [e for e in drawing.scene.edges if e.on_path and e.kind == "plain" and e.id is None]
     assert len(through) == 2  # into the run and out of it
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("level", ["step", "gate"])
+def test_where_a_path_passes_tensors_every_factor_is_a_size_and_they_multiply(
+    kind: str, level: str
+) -> None:
+    """The output of a layer holds many numbers: ∏ is of norms, and so is each factor beside it."""
+    drawing = mr.draw(loss(kind, 3), path="h0", level=level)
+    header, *lines = str(drawing).splitlines()
+    assert "∏‖·‖ = " in header
+    before = 1.0
+    for line in lines[2:]:
+        told = line.split("×")[1:]
+        sizes = [re.findall(r"(?:= |^ )(−?[\d.]+(?:·10[⁻⁰¹-⁹]+)?)", part)[0] for part in told]
+        assert not any(size.startswith("−") for size in sizes), line
+        running = _number(line.split()[-1])
+        for size in sizes:
+            before *= _number(size)
+        assert before == pytest.approx(running, rel=0.06, abs=6e-4), line
+        before = running
+    total = [t.text for e in drawing.scene.edges for t in e.labels if t.text.startswith("∏")]
+    assert total
+    assert all(text.startswith("∏‖·‖") for text in total)
+
+
+def _number(text: str) -> float:
+    digits, _, power = text.partition("·10")
+    raised = power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    return float(digits.replace("−", "-")) * 10.0 ** int(raised or 0)
 
 
 def test_a_short_id_of_two_layers_names_those_it_may_mean() -> None:
@@ -146,3 +177,11 @@ def test_the_text_of_layers_says_whose_state_it_is() -> None:
     assert "  layer1 h₂ " in told and "← layer0 h₂" in told
     assert str(mr.draw(last, path="layer0.h0")).startswith("L → layer0 h₀: ")
     assert "layer" not in str(mr.draw(mr.RNN(1, 1, seed=0)([[0.1], [0.2]])[0][-1]))
+
+
+@pytest.mark.parametrize("options", SHAPES)
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_the_labels_of_a_path_over_the_grid_cover_nothing(kind: str, options: Any) -> None:
+    y = loss(kind, 6, **options)
+    first = next(node.id for node in mr.graph(y).nodes if node.name == "h")
+    assert collisions(mr.draw(y, path=first).scene) == []
