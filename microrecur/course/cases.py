@@ -9,7 +9,7 @@ import numpy as np
 
 from microrecur.course.exercise import Exercise
 
-LONGEST = 60  # characters for all arguments
+LONGEST = 44  # characters for all arguments
 _PARTS = 4  # of a list that is still short
 
 

@@ -186,8 +186,28 @@ def _wrong(
         beside = f"yours is {_short(theirs[at] / ours[at])} × ours"
     if not at:
         return f"{name} is wrong; {beside}"
-    count = f"{int(wrong.sum())} of {wrong.size} numbers are wrong"
+    count = f"{int(wrong.sum())} of {wrong.size} numbers are wrong{_where(wrong, axes)}"
     return f"{_place(name, at, axes)} is the first that is wrong; {beside}; {count}"
+
+
+def _where(wrong: np.ndarray, axes: tuple[str, ...]) -> str:
+    """The steps (rows, units) that hold all that is wrong, where the others are right."""
+    if len(axes) != wrong.ndim or wrong.sum() < 2:
+        return ""
+    for k, word in enumerate(axes):
+        bad = wrong.any(axis=tuple(j for j in range(wrong.ndim) if j != k))
+        at = [int(place) + 1 for place in np.flatnonzero(bad)]
+        if len(at) < bad.size:
+            return f", all in {word}{'s' * (len(at) > 1)} {_places(at)}"
+    return ""
+
+
+def _places(at: list[int]) -> str:
+    """Places in words: "2 to 5", "1 and 3", "1, 3, 4 and 6"."""
+    if len(at) > 2 and at[-1] - at[0] == len(at) - 1:
+        return f"{at[0]} to {at[-1]}"
+    *first, last = map(str, at)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _common_factor(theirs: np.ndarray, ours: np.ndarray, rtol: float) -> str | None:

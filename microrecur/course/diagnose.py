@@ -158,12 +158,15 @@ def diagnose(
             exercise.name, FAILED, said, what.stage, slip.hint, slip.title, slip.missing,
             slip.extra, seed,
         )  # fmt: skip
-    said = what.said
-    if len(right.outcomes) > 1:
-        said += f" ({which(exercise, seed, index, len(right.outcomes))})"
+    said, hint = what.said, ""
+    if what.stage in ("value", "finite"):
+        said += _others(exercise, run, right)
+        hint = _first_hint(exercise)  # what another type or shape needs is in the sentence
     if what.stage == "value" and exercise.numeric is not None and output is not None:
         said += _central_differences(exercise, right, seed, index, output)
-    return Verdict(exercise.name, FAILED, said, what.stage, _first_hint(exercise), seed=seed)
+    if len(right.outcomes) > 1 and (index or what.stage in ("shape", "finite", "value")):
+        said += f" ({which(exercise, seed, index, len(right.outcomes))})"
+    return Verdict(exercise.name, FAILED, said, what.stage, hint, seed=seed)
 
 
 # -- values beside ours ----------------------------------------------------------------------------
@@ -202,6 +205,9 @@ def _fault_in(
         return None, Fault("type", _count(exercise, theirs.value, named))
     all_right = parts(exercise, ours.value)
     assert all_right is not None, f"{exercise.name}: the reference returns other outputs than named"
+    if _swapped(exercise, values, all_right):
+        said = f"the values are right, but in another order than {', '.join(exercise.outputs)}"
+        return exercise.outputs[0], Fault("shape", said)
     found = []
     for name, value, right in zip(exercise.outputs, values, all_right):
         what = fault(value, right, name, exercise.axes.get(name, ()), exercise.rtol)
@@ -210,6 +216,26 @@ def _fault_in(
     if theirs.mutated != ours.mutated:
         found.append((exercise.outputs[0], Fault("mutated", _mutated(exercise, theirs))))
     return min(found, key=lambda one: STAGES.index(one[1].stage), default=None)
+
+
+def _swapped(exercise: Exercise, values: list[Any], ours: list[Any]) -> bool:
+    """Whether every value is one of ours, but not all in their places."""
+    equal = [[fault(v, w, "", (), exercise.rtol) is None for w in ours] for v in values]
+    if all(row[k] for k, row in enumerate(equal)):
+        return False
+    return all(map(any, equal)) and all(map(any, zip(*equal)))
+
+
+def _others(exercise: Exercise, run: Run, right: Run) -> str:
+    """Which of several outputs are wrong in some case: whoever is near sees what is left."""
+    wrong = [n for n in exercise.outputs if not _same(exercise, run, right, n)]
+    count = len(exercise.outputs)
+    if count < 2 or not wrong:
+        return ""
+    if len(wrong) == count:
+        return f"; all {count} outputs are wrong" if count > 2 else "; both outputs are wrong"
+    fine = ", ".join(n for n in exercise.outputs if n not in wrong)
+    return f"; {fine} {'is' if count - len(wrong) == 1 else 'are'} right"
 
 
 def _count(exercise: Exercise, value: Any, named: str) -> str:

@@ -27,6 +27,9 @@ TWO = Exercise(
 )
 
 
+NUMBERS = ("finite", "value")  # stages at which a number is wrong
+
+
 def said(function, exercise=TWO):
     return diagnose(exercise, run_here(exercise, function, exercise.cases(0)), 0)
 
@@ -61,7 +64,38 @@ def test_a_wrong_answer_is_told_by_the_first_stage_it_fails_at(answer, stage, se
     verdict = said(answer)
     assert (verdict.status, verdict.stage) == ("failed", stage)
     assert sentence in verdict.sentence
-    assert verdict.hint == "Which two things are asked for?"
+    # What another type or shape needs is in the sentence; a hint at the task would lead away.
+    assert verdict.hint == ("Which two things are asked for?" if stage in NUMBERS else "")
+
+
+def test_an_answer_beside_the_right_one_says_what_is_right():
+    assert "; ∂L/∂b is right (case 1" in said(lambda A: (spoilt(A, (0, 0), 9.0), A.sum(1))).sentence
+    both = said(lambda A: (spoilt(A, (0, 0), 9.0), A.sum(1) + 1)).sentence
+    assert "; both outputs are wrong (case 1" in both
+
+
+def test_right_values_in_another_order_are_told_as_such():
+    verdict = said(lambda A: (A.sum(1), 2 * A))
+    assert verdict.sentence.startswith("the values are right, but in another order than 2A, ∂L/∂b")
+    assert verdict.stage == "shape"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ((0,), ", all in step 1"),
+        ((1, 3), ", all in steps 2 and 4"),
+        ((0, 1, 2), ", all in steps 1 to 3"),
+        ((0, 1, 3), ", all in steps 1, 2 and 4"),
+        ((0, 1, 2, 3), ""),
+    ],
+)
+def test_the_steps_that_hold_all_that_is_wrong_are_named(rows, words):
+    ours = np.arange(1.0, 9.0).reshape(4, 2)
+    theirs = ours.copy()
+    theirs[list(rows)] = 77.0
+    count = f"{2 * len(rows)} of 8 numbers are wrong"
+    assert fault(theirs, ours, "∂L/∂X", ("step", "unit")).said.endswith(count + words)
 
 
 def test_the_right_answer_passes_whatever_its_precision_allows():
@@ -119,6 +153,11 @@ def test_a_slip_that_changes_an_input_is_matched_by_which_input_it_changes():
 def test_several_cases_say_which():
     verdict = said(lambda A: (2 * A, A.sum(1) if A.shape[0] == 2 else A.sum(1) + 1))
     assert verdict.sentence.endswith("(case 2 of 2: A of shape (3, 4))")
+    forgets = said(lambda A: (2 * A, A.sum(1)) if A.shape[0] == 2 else None).sentence
+    assert forgets.endswith(
+        "is there a `return` on every way out? (case 2 of 2: A of shape (3, 4))"
+    )
+    assert said(lambda A: None).sentence.endswith("way out?")  # of any case
 
 
 @pytest.mark.parametrize(
@@ -133,8 +172,7 @@ def test_several_cases_say_which():
         ("e03.concat_backward", 0, "case 1 of 2: sizes = [4, 3], g of shape (2, 7)"),
         ("e03.gradcheck", 2, "case 3 of 8: params with A, W, unused"),
         ("e07.clip_by_global_norm", 0, "case 1 of 2: c = 1.922, 3 grads"),
-        ("e06.truncated_backward", 0,
-         "case 1 of 4: k = 2, X of shape (5, 2, 3), h0 of shape (2, 4), …"),
+        ("e06.truncated_backward", 0, "case 1 of 4: k = 2, X of shape (5, 2, 3), …"),
     ],
 )  # fmt: skip
 def test_a_case_is_told_in_plain_words(name, index, words):
@@ -156,7 +194,9 @@ def test_central_differences_are_called_in_as_a_witness():
 
     exercise = replace(TWO, numeric=lambda A: (2 * A * (1 + 1e-9), A.sum(1)))
     told = said(lambda A: (spoilt(A, (0, 0), 1.0), A.sum(1)), exercise).sentence
-    assert told.endswith("; central differences agree with ours to 1e-09")
+    assert told.endswith(
+        "; central differences agree with ours to 1e-09 (case 1 of 2: A of shape (2, 3))"
+    )
 
 
 # -- values beside values --------------------------------------------------------------------------
