@@ -8,7 +8,8 @@ from keyword import iskeyword
 from typing import Any
 
 from microrecur.compiler.batches import Line, Loop, Straight
-from microrecur.compiler.program import Program
+from microrecur.compiler.places import Places
+from microrecur.compiler.program import BACKWARD
 
 _MOST_LINES = 3000  # a longer piece is a table of calls rather than text: text is compiled slowly
 
@@ -24,13 +25,17 @@ class Writer:
         What its names stand for.
     """
 
-    def __init__(self, program: Program, pieces: Sequence[Straight | Loop]) -> None:
-        self.program = program
+    def __init__(self, places: Places, pieces: Sequence[Straight | Loop]) -> None:
+        self.program = places.program
+        self._lying = self._names_by_address(places)
         self.namespace: dict[str, Any] = {}
         self._named: dict[int, str] = {}
         self._used: dict[str, int] = {}
         self._taken: set[str] = {"run", "function", "arrays"}
         self._scope: Any = None
+        for piece in pieces:
+            for line in piece.lines:
+                self._function(line)  # functions keep their names; values step aside
         lines = ["def run():"]
         for k, piece in enumerate(pieces):
             if isinstance(piece, Loop):
@@ -85,14 +90,50 @@ class Writer:
         self._named[id(x)] = name
         return name
 
+    def _names_by_address(self, places: Places) -> dict[int, str]:
+        """What lies where: the name of each value by its address, a few steps of each family."""
+        program = self.program
+        starts: dict[int, int] = {}
+        found: dict[int, str] = {}
+        values = list(program.inputs)
+        for family in places.kind:
+            values += [*family.nodes[:2], *family.nodes[-2:]]
+        for n in values:
+            spot = places.spots.get(n)
+            if spot is not None:
+                start = starts.get(id(spot.root))
+                if start is None:
+                    start = starts[id(spot.root)] = _address(spot.root)
+                name = self._called(n)
+                if program.names[n] is not None:
+                    found[start + spot.offset] = name
+                else:
+                    found.setdefault(start + spot.offset, name)
+        for n, data in program.data.items():
+            if not data.ndim and n in places.spots:
+                value = data.item()
+                said = {0.5: "half", 1: "one", 2: "two", 0: "zero"}.get(value, f"number_{value}")
+                found[_address(places.spots[n].root)] = re.sub(r"\W", "_", said)
+        return found
+
+    def _called(self, n: int) -> str:
+        """A value's textbook name; else d_ and the name of the gate it is a gradient in."""
+        program = self.program
+        name = program.names[n]
+        if name is None:
+            before, after = program.places[program.place[n]]
+            if before[:1] == (BACKWARD,):
+                name = "_".join(("d", *after))
+            else:
+                op = program.op[n]
+                name = "_".join(after) or (op.name if op is not None else "number")
+        return re.sub(r"\W", "_", name)
+
     def _base(self, x: Any, line: Line) -> str:
         if x is line.operands[-1] or (line.name == "copyto" and x is line.operands[0]):
-            n = line.made[0]
-            name = self.program.names[n] or "v"
-            t = self.program.step[n]
-            many = "s" if len(line.made) > 1 else ""
-            return re.sub(r"\W", "_", name) + many + ("" if t is None else f"_{t}")
-        return "v"
+            return self._called(line.made[0]) + ("s" if len(line.made) > 1 else "")
+        known = self._lying.get(_address(x))
+        return known or "v"
 
     def _fresh(self, base: str) -> str:
         """A name nothing else has."""
@@ -136,11 +177,11 @@ class Writer:
         return lines
 
     def _track_name(self, line: Line, j: int) -> str:
+        x = line.operands[j]
         if j == len(line.operands) - 1:
-            n = line.made[0]
-            name = self.program.names[n] or "v"
-            return re.sub(r"\W", "_", name) + ("s" if len(line.made) > 1 else "")
-        return "v"
+            return self._called(line.made[0]) + ("s" if len(line.made) > 1 else "")
+        # The second step's: what a loop reads first may come from before it, as h₀ does.
+        return self._lying.get(_address(x[1])) or self._lying.get(_address(x[0]), "v")
 
     def _table(self, piece: Straight, k: int) -> list[str]:
         name = f"calls_{k}"
@@ -149,3 +190,8 @@ class Writer:
             f"    for function, arrays in {name}:  # {len(piece.lines)} calls, each once",
             "        function(*arrays)",
         ]
+
+
+def _address(x: Any) -> int:
+    address: int = x.__array_interface__["data"][0]
+    return address

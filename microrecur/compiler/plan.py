@@ -55,7 +55,7 @@ class Plan:
             return
         self._places = places = Places(*_passes(program))
         schedule = Schedule(places)
-        writer = Writer(program, schedule.pieces)
+        writer = Writer(places, schedule.pieces)
         self.source = writer.source
         self._run = writer.compiled()
         self._inputs = [places.spots[n].array() for n in program.inputs]
