@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from microrecur.engine.primitive import Elementwise, Linear
 from microrecur.engine.reverse import unbroadcast
 from microrecur.engine.tensor import Tensor, ancestry
 from microrecur.graphs.algebra import Algebra
 from microrecur.graphs.expressions import Expression, cotangent, number
+from microrecur.graphs.factors import passes
 
 MOST_CHAINS = 100  # products in one formula: more can be printed, but not read
 MOST_FACTORS = 200
@@ -267,14 +267,6 @@ def too_long(y: Tensor, x: Tensor, length: str) -> ValueError:
 
 
 # -- which records lie between, and how many paths -------------------------------------------------
-
-
-def passes(node: Tensor, k: int) -> bool:
-    """Whether a derivative passes from the node to its k-th input at all."""
-    card = node.op
-    if isinstance(card, Elementwise):
-        return card.partials[k] is not None
-    return card.moves(k) if isinstance(card, Linear) else card is not None
 
 
 def between(y: Tensor, x: Tensor, blocked: Collection[Tensor] = ()) -> list[Tensor]:

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from microrecur.engine.intervals import Interval
-from microrecur.engine.primitive import Elementwise
+from microrecur.engine.primitive import Elementwise, Linear
 from microrecur.engine.tensor import Tensor
 from microrecur.graphs import ranges
 
@@ -59,6 +59,8 @@ class Factor:
         """The derivative: entry by entry for elementwise ops, the matrix for a product with one."""
         node, k = self.node, self.position
         xs = [x._data for x in node.inputs]
+        if not passes(node, k):
+            return np.zeros(())
         if isinstance(node.op, Elementwise):
             return np.asarray(node.op.partial(k, node._data, xs, node.static), dtype=float)
         if node.op is not None and node.op.name == "matmul":
@@ -73,8 +75,8 @@ class Factor:
             return None
         if isinstance(node.op, Elementwise):
             rule = node.op.partials[self.position]
-            if not callable(rule):
-                return float(rule) if rule is not None else float("nan")
+            if rule is not None and not callable(rule):
+                return float(rule)
         return float(self.value.item()) if self.value.size == 1 else None
 
     @cached_property
@@ -83,6 +85,8 @@ class Factor:
         if self.number is not None:
             return abs(self.number)
         node, source = self.node, self.node.inputs[self.position]
+        if not passes(node, self.position):
+            return 0.0
         if node.op is not None and node.op.name == "matmul":
             return _norm_of(node.inputs[1 - self.position])
         if isinstance(node.op, Elementwise):
@@ -98,6 +102,14 @@ class Factor:
     def typical(self) -> float:
         """The mean |entry|."""
         return float(np.mean(np.abs(self.value)))
+
+
+def passes(node: Tensor, k: int) -> bool:
+    """Whether a derivative passes from the node to its k-th input at all: none into a mask."""
+    card = node.op
+    if isinstance(card, Elementwise):
+        return card.partials[k] is not None
+    return card.moves(k) if isinstance(card, Linear) else card is not None
 
 
 # A weight stands on an edge of every step: its norm is computed once for each value it has.
@@ -148,7 +160,9 @@ class Reader:
         """Return the factor of the edge from node.inputs[position] to node."""
         card: Any = node.op
         kind, name, step, bound = card.kind, f"{card.symbol}′", None, None
-        if kind in ("product", "weight"):
+        if not passes(node, position):
+            kind, name, bound = "pass", "0", 0.0
+        elif kind in ("product", "weight"):
             kind, name, step, bound = self._times(node, position)
         elif kind == "pass":
             negative = isinstance(card, Elementwise) and card.partials[position] == -1

@@ -9,9 +9,10 @@ import numpy as np
 
 from microrecur.engine.tensor import Tensor
 from microrecur.graphs.algebra import Algebra
-from microrecur.graphs.chain_rule import edge_factors, passes
+from microrecur.graphs.chain_rule import edge_factors
 from microrecur.graphs.derivation import Derivation
 from microrecur.graphs.expressions import Expression
+from microrecur.graphs.factors import passes
 from microrecur.graphs.graph import Graph, Node, graph
 from microrecur.graphs.layout import Equality, Page
 from microrecur.graphs.symbols import Symbols

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import microrecur as mr
+from microrecur.flows.paths import strongest_path
 from microrecur.graphs.graph import LEVELS
 
 CELLS = {
@@ -274,3 +275,32 @@ def test_the_root_of_an_lstm_state_is_h():
         graph = mr.graph(asked)
         assert graph.id_of(graph.root) == "t2.h"
     assert "Path h₁ → h₀" in mr.draw(mr.LSTMCell(1, 1, seed=0), path="h0").scene.description
+
+
+@pytest.mark.parametrize(
+    ("record", "op"),
+    [
+        (lambda x: mr.softmax(x), "held_max"),
+        (lambda x: mr.where(x > 0.5, x, 2 * x), "greater"),
+        (lambda x: mr.where(x > 0.5, x, 2 * x), "where"),
+        (lambda x: mr.grad(mr.max(x), x), "share_of_max"),
+    ],
+    ids=["held maximum", "comparison", "mask", "share of a maximum"],
+)
+def test_an_edge_that_passes_no_derivative_says_0(record, op):
+    x = mr.tensor([1.0, -2.0, 3.0], requires_grad=True).named("x")
+    found = mr.graph(record(x).named("y"))
+    edge = next(
+        e for e in found.edges if (e.factors[0].node.op.name, e.factors[0].position) == (op, 0)
+    )
+    (factor,) = edge.factors
+    assert (factor.kind, factor.name, factor.bound) == ("pass", "0", 0.0)
+    assert edge.norm == factor.norm == factor.typical == 0.0
+
+
+def test_the_strongest_path_through_a_softmax_does_not_lead_over_its_held_maximum():
+    x = mr.tensor([1.0, 1.1, 1.2], requires_grad=True).named("x")
+    found = mr.graph(mr.softmax(x).named("p"))
+    path = strongest_path(found, "x")
+    assert not any("max" in name for name in path.ids)
+    assert path.running[-1] > 0
