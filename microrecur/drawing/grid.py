@@ -10,7 +10,7 @@ from microrecur.drawing import labels
 from microrecur.drawing.blueprint import INPUT, STATE
 from microrecur.drawing.columns import FOLD
 from microrecur.drawing.dot_lines import border
-from microrecur.drawing.grid_cells import Grid, Lane, lane_of
+from microrecur.drawing.grid_cells import GRADIENT, Grid, Lane, lane_of, state_of
 from microrecur.drawing.overlaps import Box
 from microrecur.drawing.placing import Board, Request, label_box
 from microrecur.drawing.scene import Caption, Panel, Point, Scene, SceneEdge, SceneNode
@@ -74,14 +74,14 @@ class _Drawn:
                 + (self.grid.initial + 70.0 if self.grid.both_ways else 74.0)
                 + 110.0 * number
             )
-            center = (x, self.grid.foot(self.grid.layers[-1]) + self.grid.panel[1] / 2)
+            center = (x, self.grid.foot(self.grid.outlet) + self.grid.panel[1] / 2)
             kind = "loss" if node.role == "loss" else "plain"
             size = (max(width, _LOSS[0]), _LOSS[1])
         else:
             first, last = self.grid.steps[0] - 1, self.grid.steps[-1] + 1
             if node.step not in (*self.grid.shown, first, last):
                 return
-            center, kind = self.grid.at(lane_of(node), node.step, node.name or ""), "state"
+            center, kind = self.grid.at(lane_of(node), node.step, state_of(node)), "state"
             size = (width, max(STATE[1], 14.4 * len(lines) + 8.0))
         self.nodes[node.id] = SceneNode(
             node.id, node.id, lines, kind, "box", center, size, labels.flagged(node)
@@ -92,13 +92,14 @@ class _Drawn:
         for lane in self.grid.lanes:
             for step in self.grid.shown:
                 x, y = self.grid.corner(lane, step)
-                label = f"t = {step}"
+                label = f"∂ · t = {step}" if lane.backward else f"t = {step}"
                 half = text_width(label, SMALL_TEXT) / 2
                 at = self._caption(lane, half)
                 at = (x + at[0], y + at[1])
                 key = f"{lane.name} {step}"
                 self.panels.append(Panel(key, (x, y), (x + width, y + height), label, at, 1))
-            self._add_lane_name(lane)
+            if lane.name != GRADIENT:
+                self._add_lane_name(lane)
 
     def _caption(self, lane: Lane, half: float) -> Point:
         """Where a cell's t stands: away from the lines that rise from h."""
@@ -218,6 +219,8 @@ class _Drawn:
         assert start.center is not None and end.center is not None
         if target.step is None:
             return self._to_loss(source, start, end)
+        if source.step is None:
+            return self._from_seed(start, target, end)
         if lane_of(source) == lane_of(target):
             return border(start, end.center), border(end, start.center)
         if source.step != target.step:
@@ -240,6 +243,15 @@ class _Drawn:
         top = start.center[1] + start.size[1] / 2
         return (rise, top), (rise, row), (x, row), (x, end.center[1] + end.size[1] / 2)
 
+    def _from_seed(self, start: SceneNode, target: Node, end: SceneNode) -> tuple[Point, ...]:
+        """From ∂L/∂L below its layer to the gradient by what the loss is made of."""
+        assert start.center is not None and end.center is not None
+        lane = lane_of(target)
+        row = self.grid.foot(lane.layer) - 20.0
+        x, low = self._leg(end, lane), end.center[1] - end.size[1] / 2
+        foot = start.center[1] - start.size[1] / 2
+        return (start.center[0], foot), (start.center[0], row), (x, row), (x, low)
+
     def _add_folded(self, edge: Edge, source: Node, target: Node) -> None:
         """From a shown cell into the folded run of its lane, or out of it."""
         out = target.id in self.nodes
@@ -247,8 +259,8 @@ class _Drawn:
         node = target if out else source
         if lane_of(source) != lane_of(target) or node.step is None:
             return
-        # A reverse lane computes from right to left: it leaves its run for the step before it.
-        run = self._fold_beside(lane_of(node), node.step, later=out == lane_of(node).reverse)
+        # A lane that computes from right to left leaves its run for the step before it.
+        run = self._fold_beside(lane_of(node), node.step, later=out == lane_of(node).leftward)
         on_path = self.track is not None and self.track.holds(edge)
         drawn = self.into_fold.get((run.key, shown.key)) if run is not None else None
         if run is None or (drawn is not None and not on_path):
@@ -303,6 +315,8 @@ class _Drawn:
         ordered = segments[-1:] + segments[:1] if len(segments) > 2 else segments
         if self.graph.find(target).step is None:
             ordered = segments[:1]  # the rail is shared by all
+        elif self.graph.find(source).step is None:
+            ordered = segments[-1:]
         request = Request(options, ordered, not on_path, width) if options else None
         self.lines.append(Line(scene_edge, request, rank))
 

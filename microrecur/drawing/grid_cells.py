@@ -28,9 +28,24 @@ class Lane:
     reverse: bool
 
     @property
+    def backward(self) -> bool:
+        """Whether it holds gradients."""
+        return self.layer[:1] == (GRADIENT,)
+
+    @property
+    def leftward(self) -> bool:
+        """Whether it computes from right to left."""
+        return self.reverse != self.backward
+
+    @property
     def name(self) -> str:
         """What its panels are called."""
         return " ".join([*self.layer, *[REVERSE] * self.reverse])
+
+
+def state_of(node: Node) -> str:
+    """Which state of its cell a node is, or is the gradient by: "h" of t1.h and of ∂.t1.h."""
+    return node.id.rsplit(".", 1)[-1]
 
 
 def lane_of(node: Node) -> Lane:
@@ -118,6 +133,11 @@ class Grid:
         top = state == self.states[0]
         x = 34.0 if top != lane.reverse else width - 34.0
         return x, height - 30.0 if top else 30.0
+
+    @property
+    def outlet(self) -> tuple[str, ...]:
+        """The layer beside which the loss stands: the last, of gradients the first they reach."""
+        return self.layers[0 if self.lanes[0].backward else -1]
 
     @property
     def right(self) -> float:

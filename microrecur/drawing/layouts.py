@@ -14,6 +14,8 @@ from microrecur.drawing.floors import NOTE as NOTE_ON_FLOORS
 from microrecur.drawing.floors import Layer, draw_floors, read_floors
 from microrecur.drawing.grid import NOTE as GRID_NOTE
 from microrecur.drawing.grid import draw_grid
+from microrecur.drawing.grid_backward import NOTE as GRID_BACKWARD
+from microrecur.drawing.grid_backward import draw_grid_backward
 from microrecur.drawing.grid_cells import Grid, read_grid
 from microrecur.drawing.pinned import draw_known
 from microrecur.drawing.roles import Cell, read_cell
@@ -54,6 +56,9 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
     cell = known_cell(forward) if forward is not None else None
     if forward is not None and cell is not None:
         return _backward(graph, forward, cell, wish)
+    grid = read_grid(forward, wish) if forward is not None else None
+    if forward is not None and grid is not None:
+        return _backward_grid(graph, forward, grid, wish)
     floors = read_floors(graph, known_cell) if wish.path is None and wish.shares is None else None
     if floors is not None:
         return _floors(graph, floors, wish)
@@ -85,6 +90,16 @@ def _backward(graph: Graph, forward: Graph, cell: Cell, wish: Wish) -> Scene:
     scene, sheet = draw_backward(graph, forward, cell, wish)
     _tell(scene, graph, wish, f"backward graph below its {_title(forward, cell)}")
     below.add_below(scene, sheet, " · ".join(filter(None, (wish.caption, NOTE))))
+    if wish.title:
+        _add_title(scene, wish.title)
+    return scene
+
+
+def _backward_grid(graph: Graph, forward: Graph, grid: Grid, wish: Wish) -> Scene:
+    """A gradient's states below those it was taken of."""
+    scene = draw_grid_backward(graph, forward, grid, wish)
+    _tell(scene, graph, wish, f"gradient below its states: {_grid_title(grid)}")
+    _legend(scene, graph, " · ".join(filter(None, (wish.caption, GRID_BACKWARD))))
     if wish.title:
         _add_title(scene, wish.title)
     return scene

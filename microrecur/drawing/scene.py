@@ -7,7 +7,7 @@ automatic layout.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Point = tuple[float, float]
 
@@ -116,3 +116,32 @@ class Scene:
     def pinned(self) -> bool:
         """Whether every node has its place."""
         return bool(self.nodes) and all(node.center is not None for node in self.nodes)
+
+
+def moved(scene: Scene, by: Point) -> Scene:
+    """The same pinned scene elsewhere."""
+
+    def at(point: Point) -> Point:
+        return point[0] + by[0], point[1] + by[1]
+
+    def maybe(point: Point | None) -> Point | None:
+        return at(point) if point is not None else None
+
+    return replace(
+        scene,
+        nodes=[replace(node, center=maybe(node.center)) for node in scene.nodes],
+        edges=[
+            replace(
+                edge,
+                label_at=maybe(edge.label_at),
+                points=tuple(map(at, edge.points)) if edge.points is not None else None,
+            )
+            for edge in scene.edges
+        ],
+        panels=[
+            replace(p, low=at(p.low), high=at(p.high), label_at=maybe(p.label_at))
+            for p in scene.panels
+        ],
+        bars=[replace(bar, low=at(bar.low), high=at(bar.high)) for bar in scene.bars],
+        captions=[replace(caption, at=at(caption.at)) for caption in scene.captions],
+    )
