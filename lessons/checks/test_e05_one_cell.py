@@ -166,6 +166,7 @@ rnn_forward = Exercise(
     probe=forward_probe,
     reference=forward_reference,
     outputs=("states",),
+    axes={"states": ("step", "sequence", "unit")},
     slips=(
         Slip(
             "starts from zeros",

@@ -9,7 +9,7 @@ import numpy as np
 
 from microrecur.course.exercise import Exercise
 
-LONGEST = 44  # characters for all arguments
+LONGEST = 48  # characters for all arguments
 _PARTS = 4  # of a list that is still short
 
 
@@ -41,6 +41,14 @@ def which(exercise: Exercise, seed: int, index: int, count: int) -> str:
     kept = [w for k, w in enumerate(words) if len(", ".join(words[: k + 1])) <= LONGEST]
     told = ", ".join([*kept, "…"] if kept and len(kept) < len(words) else kept)
     return f"case {index + 1} of {count}" + (f": {told}" if told else "")
+
+
+def shapes(exercise: Exercise, seed: int, index: int) -> str:
+    """The shapes of a case's arrays, to stand behind an objection of NumPy's; all of them."""
+    names = list(inspect.signature(exercise.reference).parameters)
+    parts = zip(names, exercise.cases(seed)[index])
+    told = [f"{name} is {part.shape}" for name, part in parts if isinstance(part, np.ndarray)]
+    return f"; here {', '.join(told)}" if told else ""
 
 
 def _short(part: Any) -> bool:

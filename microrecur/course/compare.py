@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from microrecur.course.wire import Foreign
 
+_PLURAL = re.compile(r"[a-z]{3,}s")
 _FLOOR = 1e-3  # a number beside much larger ones may be off by rtol × this share of the largest
 
 
@@ -48,6 +50,15 @@ def fault(
     if ours is None or isinstance(ours, (str, bool, np.bool_)):
         return _word_fault(value, ours, name)
     return _array_fault(value, np.asarray(ours), isinstance(ours, np.ndarray), name, axes, rtol)
+
+
+def agreeing(name: str, said: str) -> str:
+    """A sentence whose verb agrees with a name such as "states"."""
+    if not _PLURAL.fullmatch(name):
+        return said
+    for one, many in (("is", "are"), ("has", "have"), ("holds", "hold"), ("equals", "equal")):
+        said = said.replace(f"{name} {one} ", f"{name} {many} ", 1)
+    return said
 
 
 def kind_of(value: Any) -> str:

@@ -7,14 +7,16 @@ it is none of them.
 
 from __future__ import annotations
 
+import ast
 import inspect
+import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microrecur.course.cases import which
-from microrecur.course.compare import Fault, fault
+from microrecur.course.cases import shapes, which
+from microrecur.course.compare import Fault, agreeing, fault
 from microrecur.course.exercise import Exercise, Slip
 from microrecur.course.process import MEMORY, SECONDS, WALL, Outcome, Process, Run, run_here
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 PASSED, FAILED, UNTOUCHED = "passed", "failed", "not attempted"
 LONGEST = 300  # of what the learner's own code says
+_SHAPES = re.compile(r"matmul|broadcast|shapes? |dimension|aligned")  # in what NumPy objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,8 @@ def diagnose(
         return Verdict(exercise.name, UNTOUCHED, "still raises NotImplementedError", seed=seed)
     if run.kind != "ran":
         said = _ended(exercise, run, source)
+        if run.kind == "error" and _SHAPES.search(run.why):
+            said += shapes(exercise, seed, run.case)
         if run.case and run.kind in ("error", "memory", "timeout"):  # the cases before went well
             said += f" ({which(exercise, seed, run.case, len(exercise.cases(seed)))})"
         return Verdict(exercise.name, FAILED, said, run.kind, seed=seed)
@@ -153,7 +158,7 @@ def diagnose(
     index, output, what = found
     if (match := _match(exercise, run, beside or known(exercise, seed))) is not None:
         slip, named = match
-        said = f"your {named} equals ours {slip.said}"
+        said = agreeing(named, f"your {named} equals ours {slip.said}")
         return Verdict(
             exercise.name, FAILED, said, what.stage, slip.hint, slip.title, slip.missing,
             slip.extra, seed,
@@ -212,7 +217,7 @@ def _fault_in(
     for name, value, right in zip(exercise.outputs, values, all_right):
         what = fault(value, right, name, exercise.axes.get(name, ()), exercise.rtol)
         if what is not None:
-            found.append((name, what))
+            found.append((name, Fault(what.stage, agreeing(name, what.said))))
     if theirs.mutated != ours.mutated:
         found.append((exercise.outputs[0], Fault("mutated", _mutated(exercise, theirs))))
     return min(found, key=lambda one: STAGES.index(one[1].stage), default=None)
@@ -264,6 +269,8 @@ def _match(exercise: Exercise, run: Run, beside: Known) -> tuple[Slip, str] | No
         if _same(exercise, run, slipped):
             return slip, differing(exercise, slipped, right)
     name = differing(exercise, run, right)
+    if _same(exercise, run, right, name):  # all values are right: something else is wrong
+        return None
     for slip, slipped in wrong:
         if (
             name
@@ -327,7 +334,7 @@ def _ended(exercise: Exercise, run: Run, source: str) -> str:
         told = f"{_clean(run.error)}: {why}" if why else _clean(run.error)
         return f"{at}{quoted} raised {told}"
     sentences = {
-        "missing": f"the answer defines no function {exercise.function}",
+        "missing": f"the answer defines no function {exercise.function}{_defines(source)}",
         "syntax": f"{at}{quoted} is not Python: {why}",
         "exit": f"{at} leaves Python (exit, quit or SystemExit); a function answers by `return`",
         "refused": f"{at}{quoted} {why}",
@@ -340,6 +347,15 @@ def _ended(exercise: Exercise, run: Run, source: str) -> str:
         "garbled": "what came back cannot be read as numbers, text, lists or arrays",
     }
     return sentences.get(run.kind, f"no answer came back ({_clean(run.kind)})")
+
+
+def _defines(source: str) -> str:
+    """The functions that a source does define: a name is soon mistyped."""
+    try:
+        found = [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+    return f"; it defines {_clean(', '.join(found))}" if found else ""
 
 
 def _line_of(source: str, line: int | None) -> str:

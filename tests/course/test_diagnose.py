@@ -5,10 +5,11 @@ import pytest
 
 from microrecur.course import Exercise, Slip
 from microrecur.course.cases import which
-from microrecur.course.compare import distance, fault
+from microrecur.course.compare import agreeing, distance, fault
 from microrecur.course.diagnose import check_source, diagnose
 from microrecur.course.exercise import find
 from microrecur.course.process import run_here
+from microrecur.course.sources import solution
 
 TWO = Exercise(
     name="e98.scaled",
@@ -98,6 +99,29 @@ def test_the_steps_that_hold_all_that_is_wrong_are_named(rows, words):
     assert fault(theirs, ours, "∂L/∂X", ("step", "unit")).said.endswith(count + words)
 
 
+def test_an_answer_that_changes_an_input_is_no_slip_of_another_type():
+    source = solution("e05.rnn_forward").replace("h = h0", "h = h0.view()")
+    source = source.replace("        h = np.tanh(", "        h[:] = np.tanh(")
+    verdict = check_source(find("e05.rnn_forward"), source, "rnn_forward.py")
+    assert (verdict.stage, verdict.slip) == ("mutated", "")
+    assert verdict.sentence == "rnn_forward changed its input h0; work on a copy, such as h0.copy()"
+
+
+def test_shapes_that_do_not_fit_are_told_with_those_of_the_arguments():
+    source = solution("e05.rnn_cell").replace("h @ Wh", "Wh @ h")
+    said = check_source(find("e05.rnn_cell"), source, "rnn_cell.py").sentence
+    assert "raised ValueError: matmul:" in said
+    assert said.endswith("; here x is (2, 3), h is (2, 4), Wx is (3, 4), Wh is (4, 4), b is (4,)")
+
+
+def test_a_verb_agrees_with_what_is_many():
+    source = solution("e05.rnn_forward").replace("return states if return_sequences else", "return")
+    said = check_source(find("e05.rnn_forward"), source, "rnn_forward.py").sentence
+    assert said.startswith("your states equal ours when the last state alone")
+    assert agreeing("terms", "terms has shape ()") == "terms have shape ()"
+    assert agreeing("∂L/∂x", "∂L/∂x is None") == "∂L/∂x is None"
+
+
 def test_the_right_answer_passes_whatever_its_precision_allows():
     assert said(TWO.reference).passed
     assert said(lambda A: [2 * A, A.sum(1) * (1 + 1e-8)]).passed
@@ -172,7 +196,8 @@ def test_several_cases_say_which():
         ("e03.concat_backward", 0, "case 1 of 2: sizes = [4, 3], g of shape (2, 7)"),
         ("e03.gradcheck", 2, "case 3 of 8: params with A, W, unused"),
         ("e07.clip_by_global_norm", 0, "case 1 of 2: c = 1.922, 3 grads"),
-        ("e06.truncated_backward", 0, "case 1 of 4: k = 2, X of shape (5, 2, 3), …"),
+        ("e06.truncated_backward", 0,
+         "case 1 of 4: k = 2, X of shape (5, 2, 3), h0 of shape (2, 4), …"),
     ],
 )  # fmt: skip
 def test_a_case_is_told_in_plain_words(name, index, words):
