@@ -34,13 +34,15 @@ class Result:
     verdict : Verdict
     picture : Drawing, optional
         What the answer's graph lacks; it is shown below.
+    note : str
+        What else is to be known, such as that it is not the cell that was checked.
     """
 
-    def __init__(self, verdict: Verdict, picture: Drawing | None = None) -> None:
-        self.verdict, self.picture = verdict, picture
+    def __init__(self, verdict: Verdict, picture: Drawing | None = None, note: str = "") -> None:
+        self.verdict, self.picture, self.note = verdict, picture, note
 
     def __repr__(self) -> str:
-        return told(self.verdict, alone=True)
+        return told(self.verdict, alone=True) + (f"\n    {self.note}" if self.note else "")
 
     def _repr_html_(self) -> str:
         verdict = self.verdict
@@ -53,6 +55,8 @@ class Result:
         ]
         if hint := verdict.hint or (_TODO if verdict.status == UNTOUCHED else ""):
             lines.append(f'<div style="margin-top: 0.3em"><i>{html.escape(hint)}</i></div>')
+        if self.note:
+            lines.append(f'<div style="margin-top: 0.3em">{html.escape(self.note)}</div>')
         if printed := verdict.printed.strip():
             box = "margin: 0.2em 0 0; max-height: 16em; overflow: auto"
             lines.append(
@@ -73,12 +77,16 @@ def exercise(line: str, cell: str) -> Any:
     if not name:
         print("%%exercise is followed by a name: %%exercise e06.rnn_backward")
         return
+    note = ""
     try:
         workspace = Workspace.find()
+        file = workspace.answer_file(name)
         if not untouched(name, cell):  # "run all" puts no stub over an answer in the file
             workspace.save(name, cell)
-        elif not workspace.answer_file(name).exists():
+        elif not file.exists():
             workspace.reset(name)
+        elif not untouched(name, file.read_text(encoding="utf-8", errors="replace")):
+            note = f"This is {file.relative_to(workspace.root)}; the cell is still the stub."
     except (NoWorkspace, ValueError) as error:
         print(f"%%exercise: {error}")
         return
@@ -88,6 +96,7 @@ def exercise(line: str, cell: str) -> Any:
         return
     from IPython.display import display
 
+    result.note = note
     display(result)
     if result.picture is not None:
         display(result.picture)

@@ -65,11 +65,11 @@ def failure(
     drawing = draw_difference(whole, answered, level=whole.level, title=title or exercise.task)
     if not drawing.scene.pinned and len(whole.steps) > 1:
         drawing.scene.rankdir = "TB"  # steps beside one another would be too wide to be read
-    _explain(drawing.scene, bool(missing), bool(extra))
+    _explain(drawing.scene, len(missing), len(extra))
     return drawing
 
 
-def _explain(scene: Scene, missing: bool, extra: bool) -> None:
+def _explain(scene: Scene, missing: int, extra: int) -> None:
     """Say what the colours mean here: not two graphs, but the task and an answer."""
     # An edge that only the answer has was never computed: there is no number to stand beside it.
     scene.edges = [
@@ -78,7 +78,11 @@ def _explain(scene: Scene, missing: bool, extra: bool) -> None:
     ]
     if not scene.pinned:
         scene.legend = tuple(kind for kind in scene.legend if kind not in ("missing", "extra"))
-        told = ["red: your answer leaves it out"] * missing + ["amber: your answer adds it"] * extra
+        counts = scene.description.removesuffix(".").casefold()  # said below in other words
+        scene.captions = [c for c in scene.captions if c.text.text.casefold() != counts]
+        red = f"red: your answer leaves {'it' if missing == 1 else 'these'} out"
+        amber = f"amber: your answer adds {'it' if extra == 1 else 'these'}"
+        told = [red] * bool(missing) + [amber] * bool(extra)
         scene.captions.append(Caption(Text(" · ".join(told), "muted", SMALL_TEXT), (0.0, 0.0)))
 
 

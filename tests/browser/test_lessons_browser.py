@@ -181,7 +181,7 @@ def test_an_answer_is_told_its_slip_with_a_picture_and_then_is_what_the_lesson_u
     assert said.get_by_text(slip.hint).is_visible()
     picture = cell.locator(".jp-OutputArea-output img[src^='data:image/svg']")
     picture.wait_for()
-    assert "red: your answer leaves it out" in _svg(picture)
+    assert "red: your answer leaves these out" in _svg(picture)
     for width in (WIDTH, 600):  # narrower than the picture is drawn
         book.page.set_viewport_size({"width": width, "height": 6000})
         assert _inside(picture.bounding_box(), cell.locator(".jp-OutputArea").bounding_box())

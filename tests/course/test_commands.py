@@ -256,9 +256,14 @@ def test_dev_check_tells_faults_and_fails(monkeypatch, run):
 
 
 def test_an_edge_that_is_added_is_amber():
-    dot = failure(find(NAME), ("x->y",), ("w->x",)).source
-    assert "missing" in dot
-    assert "extra" in dot
+    drawing = failure(find(NAME), ("x->y",), ("w->x",))
+    assert "missing" in drawing.source
+    assert "extra" in drawing.source
+    notes = [caption.text.text for caption in drawing.scene.captions]
+    assert "red: your answer leaves it out · amber: your answer adds it" in notes
+    assert not any("edge" in note for note in notes)  # of two graphs, which nobody asked about
+    two = failure(find("e06.rnn_backward"), ("t1.h->t2.mul2", "t2.h->t3.mul2"))
+    assert two.scene.captions[-1].text.text == "red: your answer leaves these out"
 
 
 def test_the_coarsest_level_that_has_the_edges_is_drawn():
@@ -314,6 +319,8 @@ def test_a_cell_that_is_still_the_stub_replaces_no_answer(workspace):
     workspace.save(NAME, RIGHT)
     (shown,) = cell(NAME, stub(NAME)).outputs
     assert "passed" in shown.data["text/plain"]
+    note = "This is answers/e00/hello_slope.py; the cell is still the stub."
+    assert all(note in shown.data[kind] for kind in ("text/plain", "text/html"))
     assert workspace.answer_file(NAME).read_text() == RIGHT
     workspace.answer_file(NAME).unlink()
     (shown,) = cell(NAME, stub(NAME)).outputs
