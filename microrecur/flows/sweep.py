@@ -159,8 +159,10 @@ class Linearised:
             partial = self.partial(node, k)
             part = g if _is_one(partial) else g * abs(partial)
         elif isinstance(op, Linear) and not op.jointly:
-            # A bilinear rule's coefficients are its other operand: made absolute, so are they.
-            part = op.pull(k, g, node._data, [np.abs(x) for x in _arrays(node)], node.static)
+            # A bilinear rule's coefficients are its other operand: made absolute, so are they. What
+            # no derivative passes into is no coefficient but a place, and stays.
+            xs = [np.abs(x) if op.moves(j) else x for j, x in enumerate(_arrays(node))]
+            part = op.pull(k, g, node._data, xs, node.static)
         else:
             return self.pull(node, k, g)  # what only moves, sums or picks entries has none below 0
         return _fitted(part, node.inputs[k].shape)

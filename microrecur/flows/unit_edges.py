@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from microrecur.engine.kernels import filled
 from microrecur.engine.primitive import Elementwise, Selection
 from microrecur.engine.tensor import Tensor
 from microrecur.flows.sweep import Edge, Linearised
@@ -47,9 +48,11 @@ def pattern(edge: Edge) -> Pattern | None:
         if node.inputs[1 - k].ndim == 0 or source.ndim == 0:
             return None if source.shape == node.shape else _broadcast(source.shape, node.shape)
         return _product(node.inputs[0].shape, node.inputs[1].shape, k)
-    if op is not None and op.name == "getitem":
+    if op is not None and op.name in ("getitem", "gather"):
         # An index may read a number several times; each number read comes from one place.
-        ins = np.arange(source.size).reshape(source.shape)[node.static["index"]].ravel()
+        places = [x._data for x in node.inputs[1:]]
+        index = filled(node.static["index"], places) if places else node.static["index"]
+        ins = np.arange(source.size).reshape(source.shape)[index].ravel()
         return _padded(np.arange(node.size), ins, np.arange(node.size), source.size)
     return _by_labels(node, k)
 
