@@ -283,10 +283,16 @@ def test_a_name_that_ends_in_a_digit_stays_itself():
     assert source_id(mr.graph((x * 2.0).named("y")), "x1") == "x1"
 
 
-@pytest.mark.parametrize("unknown", ["q7", "t1.hh", "h", ""])
-def test_an_unknown_id_or_short_form(unknown):
+@pytest.mark.parametrize(
+    ("unknown", "message"),
+    [
+        *((unknown, "the nearest ids are: ") for unknown in ("q7", "t1.hh", "")),
+        ("h", "'h' may mean one of several nodes: give 't0.h', 't1.h', 't2.h'"),
+    ],
+)
+def test_an_unknown_id_or_short_form(unknown, message):
     graph = mr.graph(last_h(CELLS["rnn"](), 2))
-    with pytest.raises(mr.UnknownNode, match="the nearest ids are: "):
+    with pytest.raises(mr.UnknownNode, match=message):
         source_id(graph, unknown)
 
 
