@@ -65,6 +65,7 @@ def progress_table(workspace: Workspace) -> str:
         if state == "passed" and not passed:
             state = "changed since it passed"
         tries, rungs = entry.get("tries", 0), len(entry.get("rungs", ()))
-        counts = f"  {tries} tries, {rungs} hints" if tries or rungs else ""
+        tried = f"  {tries} {'try' if tries == 1 else 'tries'}"
+        counts = f"{tried}, {rungs} hint{'s' * (rungs != 1)}" if tries or rungs else ""
         rows.append(f"{'✓' if passed else '·'} {name:<28} {state}{counts}".rstrip())
     return "\n".join([*rows, f"{done} of {len(rows)} passed"])
