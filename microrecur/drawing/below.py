@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from microrecur.drawing import labels
 from microrecur.drawing.placing import label_box
+from microrecur.drawing.quoting import LABEL_LIMIT
 from microrecur.drawing.scene import Bar, Caption, Point, Scene, Text
 from microrecur.drawing.sheet import BOX, Sheet
 from microrecur.drawing.style import LEGEND, SMALL_TEXT
@@ -96,8 +97,9 @@ def _filled(text: str, width: float) -> list[str]:
     """The text in lines no wider than a width."""
     lines: list[str] = []
     for word in text.split(" "):
-        if lines and text_width(f"{lines[-1]} {word}", SMALL_TEXT) <= width:
-            lines[-1] += f" {word}"
+        longer = f"{lines[-1]} {word}" if lines else ""
+        if lines and len(longer) < LABEL_LIMIT and text_width(longer, SMALL_TEXT) <= width:
+            lines[-1] = longer
         elif word:
             lines.append(word)
     return lines
@@ -147,6 +149,8 @@ def _bar_height(size: float, floor: int, ceiling: int) -> float:
 
 def _bar_name(sheet: Sheet, track: Track, id: str) -> str:
     name = sheet.names.node(sheet.graph.find(id))
+    if sheet.names.layered:  # long enough
+        return name
     if not track.path.signed:
         return f"∏‖·‖ at {name}"  # a product of norms bounds the gradient and is none
     if track.path.count != 1:

@@ -162,7 +162,7 @@ def widened(cell: Cell, plan: Blueprint, shown: tuple[int, ...], path: bool) -> 
     room = _ROOM - _ENDS - tail - FOLD_WIDTH * folds
     spare = (room - _SLACK) / len(shown) - plan.pitch
     if cell.anatomy is None:
-        if path or spare < _WORTH:
+        if spare < _WORTH:
             return plan
         if cell.kind == "lstm":
             return lstm_layout.by_gate(False, cell.variant == "peephole", min(spare, _SPARE))

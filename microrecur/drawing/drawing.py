@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import export
-from microrecur.drawing.dot import layout_engine, printable, to_digraph
+from microrecur.drawing.dot import layout_engine, to_digraph
 from microrecur.drawing.engines import render_svg
 from microrecur.drawing.page import wanted
 from microrecur.drawing.parts import Parts, parts
+from microrecur.drawing.quoting import printable
 from microrecur.drawing.scene import Scene
 from microrecur.drawing.style import theme
 from microrecur.engine.errors import RenderError

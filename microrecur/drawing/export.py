@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.parsers import expat
 
-from microrecur.drawing.dot import printable
 from microrecur.drawing.page import picture_page
+from microrecur.drawing.quoting import printable
 from microrecur.drawing.style import theme
 from microrecur.drawing.text_size import LINE_HEIGHT
 from microrecur.engine.errors import RenderError

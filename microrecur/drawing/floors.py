@@ -7,14 +7,17 @@ input, so no line leaves its floor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from microrecur.drawing.below import extent
 from microrecur.drawing.pinned import draw_known
 from microrecur.drawing.scene import Point, Scene, SceneEdge, SceneNode
+from microrecur.drawing.shares import Shares
+from microrecur.drawing.sheet import Sheet
 from microrecur.drawing.text_size import text_width
+from microrecur.drawing.track import Track
 from microrecur.graphs.graph import Edge, Graph, Node
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ class Layer(Graph):
     whole: Graph
     layer: tuple[str, ...]
     last: bool
+
+    climbed: dict[Edge, Edge] = field(default_factory=dict)  # own edge -> that of the whole
 
     def __post_init__(self) -> None:
         self.roots, self.level, self._records = self.whole.roots, self.whole.level, None
@@ -81,7 +86,28 @@ class Layer(Graph):
                 source = self.given[edge.source].id
                 told = (edge.factors, edge.paths, edge.value, edge.norm)
                 found.append(Edge(source, edge.target, *told))
+                self.climbed[found[-1]] = edge
         return tuple(found)
+
+    def track(self, whole: Track) -> Track:
+        """A path of the whole graph as it runs over this floor."""
+        running, leaving = dict(whole.running), dict(whole.leaving)
+        for own in self.edges:
+            edge = self.climbed.get(own)
+            if edge is not None and whole.holds(edge):
+                leaving[own.source] = own
+                running[own.source] = whole.running[edge.source]
+        return Track(whole.path, running, leaving, whole.largest)
+
+    def shares(self, whole: Shares) -> Shares:
+        """The shares of the whole graph on this floor's edges, and what its states hand up."""
+        kept = {node.id for node in self.nodes}
+        of = {own: whole.of.get(self.climbed.get(own, own), 0.0) for own in self.edges}
+        up: dict[str, float] = {}
+        for edge in self.whole.edges:
+            if edge.source in kept and edge.target not in kept:
+                up[edge.source] = up.get(edge.source, 0.0) + whole.of.get(edge, 0.0)
+        return Shares(of, whole.flow, whole.source, whole.root, up)
 
 
 def read_floors(
@@ -120,19 +146,36 @@ def _climbs(graph: Graph, layers: list[tuple[str, ...]]) -> bool:
     return True
 
 
-def draw_floors(floors: Sequence[tuple[Layer, Cell]], wish: Wish) -> Scene:
-    """Lay out every layer, the last on top."""
+def draw_floors(floors: Sequence[tuple[Layer, Cell]], wish: Wish) -> tuple[Scene, Sheet]:
+    """Lay out every layer, the last on top; the sheet tells where all of their nodes stand."""
     scene = Scene("", "", theme=wish.theme)
+    track = Track.along(wish.path) if wish.path is not None and wish.shares is None else None
+    sheets = []
     low = 0.0
     behind = len(floors[-1][1].tail)
     for view, cell in reversed(floors):
         cell = replace(cell, behind=behind)
-        part, _ = draw_known(view, cell, replace(wish, path=None, shares=None))
+        shares = view.shares(wish.shares) if wish.shares is not None else None
+        own = view.track(track) if track is not None else None
+        part, sheet = draw_known(view, cell, replace(wish, path=None, shares=shares), own)
+        sheets.append(sheet)
         (_, foot), (_, top) = extent(part)
         drop = low - top if scene.nodes else 0.0
         _add(scene, part, view, drop)
         low = foot + drop - _GAP
-    return scene
+    return scene, _joined(floors, sheets, track)
+
+
+def _joined(
+    floors: Sequence[tuple[Layer, Cell]], sheets: Sequence[Sheet], track: Track | None
+) -> Sheet:
+    """All floors as one sheet, for what stands below them."""
+    top = sheets[0]
+    parts = {id: part for _, cell in floors for id, part in cell.parts.items()}
+    nodes = {key: node for sheet in sheets for key, node in sheet.nodes.items()}
+    cell, names = replace(top.cell, parts=parts), replace(top.names, layered=True)
+    graph = floors[0][0].whole
+    return replace(top, graph=graph, cell=cell, nodes=nodes, names=names, track=track)
 
 
 def _add(scene: Scene, part: Scene, view: Layer, drop: float) -> None:

@@ -19,7 +19,7 @@ def fold_node(sheet: Sheet, fold: Fold) -> SceneNode:
     rows = [place.y for place in state_places(sheet.plan).values()]
     lines = [f"{len(fold.steps)} step{'s' * (len(fold.steps) > 1)}", "folded"]
     if sheet.track is not None:
-        lines.append(sheet.track.folded(fold.steps, sheet.cell))
+        lines += filter(None, [sheet.track.folded(fold.steps, sheet.cell)])
     width = max(text_width(line, NODE_TEXT) for line in lines) + 14.0
     return SceneNode(
         fold.key,

@@ -201,14 +201,14 @@ def phrase(factor: Factor, names: Names, *, on_path: bool = False) -> Phrase:
 def _phrase(factor: Factor, names: Names, on_path: bool) -> Phrase:
     colour = ALIASES.get(factor.kind, factor.kind)
     size = factor.number
-    if size is not None and on_path and not names.signed:
-        size = abs(size)
+    turned = size is not None and size < 0.0 and on_path and not names.signed
+    size = -size if size is not None and turned else size
     if factor.kind in ("pass", "constant") and size is not None:
         return Phrase(_plain_number(size), "", "", colour)
     name = names.of(factor.name, factor.step)
     ceiling = _ceiling(factor)
     if size is not None:
-        head = name if size == factor.number else f"|{name}|"
+        head = f"|{name}|" if turned else name
         return Phrase(head, f"= {number(size)}", ceiling, colour)
     if factor.kind == "pass":
         return Phrase(factor.name, "", "", colour)

@@ -59,7 +59,7 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
     grid = read_grid(forward, wish) if forward is not None else None
     if forward is not None and grid is not None:
         return _backward_grid(graph, forward, grid, wish)
-    floors = read_floors(graph, known_cell) if wish.path is None and wish.shares is None else None
+    floors = read_floors(graph, known_cell)
     if floors is not None:
         return _floors(graph, floors, wish)
     grid = read_grid(graph, wish)
@@ -107,9 +107,13 @@ def _backward_grid(graph: Graph, forward: Graph, grid: Grid, wish: Wish) -> Scen
 
 def _floors(graph: Graph, floors: list[tuple[Layer, Cell]], wish: Wish) -> Scene:
     """Stacked layers, each drawn as its cell."""
-    scene = draw_floors(floors, wish)
+    scene, sheet = draw_floors(floors, wish)
     _tell(scene, graph, wish, f"{len(floors)} layers, each: {_title(graph, floors[-1][1])}")
-    _legend(scene, graph, " · ".join(filter(None, (wish.caption, NOTE_ON_FLOORS))))
+    about = _about(graph, wish)
+    if sheet.track is not None:
+        about = below.path_caption(sheet, sheet.track, wish.about)
+    caption = " · ".join(filter(None, (wish.caption, about, NOTE_ON_FLOORS)))
+    below.add_below(scene, sheet, caption)
     if wish.title:
         _add_title(scene, wish.title)
     return scene

@@ -207,7 +207,8 @@ def _draw(
         kind, rank = "muted", 0
     if sheet.shares is not None:
         share = sheet.shares.of.get(edge)
-        kind, rank = (kind, 3) if share else ("muted", 0)
+        told = "loss" if into_loss else labels.edge_kind(edge.factors)
+        kind, rank = (told, 3) if share else ("muted", 0)
         width = share_width(share) if share else _FINE
     scene_edge = SceneEdge(
         source.key,

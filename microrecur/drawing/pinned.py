@@ -30,20 +30,58 @@ if TYPE_CHECKING:
 _LOSS = (56.0, 42.0)
 
 
-def draw_known(graph: Graph, cell: Cell, wish: Wish) -> tuple[Scene, Sheet]:
+def draw_known(
+    graph: Graph, cell: Cell, wish: Wish, track: Track | None = None
+) -> tuple[Scene, Sheet]:
     """Lay out a known cell; the sheet tells what stands where, for what is added below."""
     names = replace(wish.names, symbolic=cell.steps[-1] if len(cell.steps) == 1 else None)
     written = _written_width(graph, cell, names)
-    path = wish.path is not None and wish.shares is None
-    return draw_on(graph, cell, wish, blueprint(cell, len(cell.steps) == 1, written, path))
+    if track is None and wish.path is not None and wish.shares is None:
+        track = Track.along(wish.path)
+    single = len(cell.steps) == 1
+    plan = blueprint(cell, single, written, track is not None)
+    return draw_on(graph, cell, wish, plan, track)
 
 
-def draw_on(graph: Graph, cell: Cell, wish: Wish, plan: Blueprint) -> tuple[Scene, Sheet]:
-    """Lay out a known cell on a given grid."""
+def draw_on(
+    graph: Graph, cell: Cell, wish: Wish, plan: Blueprint, track: Track | None = None
+) -> tuple[Scene, Sheet]:
+    """Lay out a known cell on a given grid, with the track of a path over it.
+
+    A path's labels must all be there: where some find no room the steps are drawn wider, and if
+    that does not help either, one or two fewer.
+    """
+    most = limits(cell, plan)
+    shown = shown_steps(cell.steps, most, wish.steps, wish.fold)
+    if wish.path is None or track is None or len(cell.steps) == 1:
+        return _laid_out(
+            graph, cell, wish, widened(cell, plan, shown, track is not None), track, shown
+        )
+    tries = [(plan, shown), (widened(cell, plan, shown, True), shown)]
+    if wish.steps == "auto" and wish.fold:
+        for fewer in range(len(shown) - 1, max(1, len(shown) - 3), -1):
+            kept = shown_steps(cell.steps, (fewer, fewer - fewer // 2, fewer // 2), "auto", True)
+            tries.append((widened(cell, plan, kept, True), kept))
+    best: tuple[Scene, Sheet] | None = None
+    for grid, steps in tries:
+        found = _laid_out(graph, cell, wish, grid, track, steps)
+        if best is None or found[1].evil < best[1].evil:
+            best = found
+        if not best[1].evil:
+            break
+    assert best is not None
+    return best
+
+
+def _laid_out(
+    graph: Graph,
+    cell: Cell,
+    wish: Wish,
+    plan: Blueprint,
+    track: Track | None,
+    shown: tuple[int, ...],
+) -> tuple[Scene, Sheet]:
     names = replace(wish.names, symbolic=cell.steps[-1] if len(cell.steps) == 1 else None)
-    track = Track.along(wish.path) if wish.path is not None and wish.shares is None else None
-    shown = shown_steps(cell.steps, limits(cell, plan), wish.steps, wish.fold)
-    plan = widened(cell, plan, shown, track is not None)
     sheet = Sheet(graph, cell, plan, columns(cell, plan, shown), names, track)
     sheet.shares, sheet.marks = wish.shares, wish.marks
     _add_nodes(sheet)
@@ -166,6 +204,7 @@ def labelled(sheet: Sheet) -> list[SceneEdge]:
         width = sheet.lines[number].edge.width
         placed = board.place(replace(request, width=width)) if request is not None else None
         if placed is not None:
+            sheet.evil += placed.evil
             edges[number] = replace(edges[number], labels=placed.lines, label_at=placed.at)
     return edges
 

@@ -60,7 +60,7 @@ class Placed:
 
     lines: tuple[Text, ...]
     at: Point
-    blocked: bool
+    evil: float  # what it covers; 0 where it stands free
 
 
 @dataclass(slots=True)
@@ -142,7 +142,7 @@ class Board:
         if best is None or (request.optional and best[0] >= _BORDER):
             return None
         self.add_box(best[3])
-        return Placed(best[1], best[2], best[0] >= _BLOCKED)
+        return Placed(best[1], best[2], best[0] if best[0] >= _BORDER else 0.0)
 
 
 def label_box(lines: tuple[Text, ...], at: Point, margin: float = 0.0) -> Box:

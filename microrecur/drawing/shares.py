@@ -34,10 +34,11 @@ class Shares:
     flow: Flow
     source: str
     root: str
+    up: Mapping[str, float] = field(default_factory=dict)  # what a state hands to the layer above
 
     def node(self, id: str, edges: tuple[Edge, ...]) -> float:
         """The part that passes through a node: the sum over the edges that leave it."""
-        return sum(self.of.get(edge, 0.0) for edge in edges)
+        return self.up.get(id, 0.0) + sum(self.of.get(edge, 0.0) for edge in edges)
 
     @cached_property
     def largest(self) -> float | None:

@@ -49,6 +49,7 @@ class Sheet:
     nodes: dict[str, SceneNode] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)
+    evil: float = 0.0  # how much its labels cover, as `placing.Board` counts it
 
     @property
     def single(self) -> bool:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from microrecur.drawing import export, labels, page, stepper_steps
 from microrecur.drawing.chosen import chosen_path
-from microrecur.drawing.dot import NODE_LIMIT, printable
+from microrecur.drawing.dot import NODE_LIMIT
 from microrecur.drawing.draw import check_options, picture, view_of
 from microrecur.drawing.drawing import LIMIT, TIMEOUT, Drawing
+from microrecur.drawing.quoting import printable
 from microrecur.drawing.steady import without_collecting
 from microrecur.drawing.stepper_steps import Stage, Step
 from microrecur.drawing.stepper_words import Words

@@ -66,20 +66,25 @@ class Track:
         edge = self.leaving.get(state)
         if edge is None:
             return False
-        return (
-            edge.target not in cell.parts
-            or self.crosses(state, cell)
-            or not plan.routes[cell.route(edge)].from_op
-        )
+        if edge.target not in cell.parts or self.crosses(state, cell):
+            return True
+        route = plan.routes.get(cell.route(edge))  # none to the layer above
+        return route is None or not route.from_op
 
     def folded(self, steps: tuple[int, ...], cell: Cell) -> str:
-        """What the folded steps multiply the path by; of norms what it is at most."""
-        value = 1.0
+        """What the folded steps multiply the path by; of norms what it is at most.
+
+        Nothing where it passes none of them.
+        """
+        value, passed = 1.0, False
         first, last = steps[0] - 1, steps[-1]
-        for edge in self.path.edges:
+        for edge in self.leaving.values():
             ends = [cell.parts.get(id, (-1, ""))[0] for id in (edge.source, edge.target)]
             if first <= ends[0] <= last and first < ends[1] <= last:
+                passed = True
                 value *= self.path.size(edge)
+        if not passed:
+            return ""
         return f"× {number(value)}" if self.path.signed else f"× ≤ {number(value)}"
 
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 import microrecur as mr
-from microrecur.drawing.dot import printable
 from microrecur.drawing.page import page as html_page
+from microrecur.drawing.quoting import printable
 
 pytestmark = pytest.mark.browser
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microrecur.drawing.dot import LABEL_LIMIT, layout_engine, printable, quote, to_digraph
+from microrecur.drawing.dot import layout_engine, to_digraph
 from microrecur.drawing.dot_lines import border, edge_points, label_place, spline
 from microrecur.drawing.drawing import Drawing
 from microrecur.drawing.parts import parts
+from microrecur.drawing.quoting import LABEL_LIMIT, printable, quote
 from microrecur.drawing.scene import Bar, Caption, Panel, Scene, SceneEdge, SceneNode, Text
 from microrecur.drawing.style import theme
 

@@ -8,6 +8,10 @@ import pytest
 
 import microrecur as mr
 from microrecur.drawing.export import smallest_text_px
+from microrecur.drawing.shares import shares
+from microrecur.drawing.track import share_width
+from microrecur.flows.paths import strongest_path
+from microrecur.graphs.notation import number
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("fontTools")
@@ -96,3 +100,50 @@ def test_the_caption_says_how_layers_join() -> None:
 
 def test_both_directions_are_no_stack_of_floors() -> None:
     assert not mr.draw(stack(mr.GRU, 2, bidirectional=True), level="gate").scene.pinned
+
+
+def end_loss(make: Any, steps: int) -> mr.Tensor:
+    return ((stack(make, steps) - 0.3) ** 2).sum().named("L")
+
+
+@pytest.mark.parametrize("make", [mr.LSTM, mr.GRU, mr.RNN])
+@pytest.mark.parametrize("steps", [2, 4, 30])
+def test_a_path_runs_down_the_floors_with_all_its_labels(make: Any, steps: int) -> None:
+    y = end_loss(make, steps)
+    drawing = mr.draw(y, level="gate", path="layer0.h0")
+    scene = drawing.scene
+    assert scene.pinned
+    assert smallest_text_px(drawing.svg(), 1100.0) >= 9.0
+    assert collisions(scene) == []
+    path = strongest_path(mr.graph(y, level="gate"), "layer0.t0.h")
+    drawn = {edge.id for edge in scene.edges if edge.on_path and edge.id}
+    keys = {node.id for node in scene.nodes}
+    steps_of = {(e.source, e.target) for e in path.edges if {e.source, e.target} <= keys}
+    assert steps_of <= drawn
+    assert all(a == b or (a, b) in {(e.source, e.target) for e in path.edges} for a, b in drawn)
+    bars = {bar.id for bar in scene.bars if bar.id}
+    assert bars >= {"layer0.t0.h"} | ({"layer1.t1.h"} & set(path.ids))
+    assert f"∏‖·‖ = {number(path.product)}" in scene.description
+
+
+@pytest.mark.parametrize("make", [mr.LSTM, mr.GRU])
+def test_all_routes_run_down_the_floors_and_keep_the_whole_gradient(make: Any) -> None:
+    y = end_loss(make, 3)
+    scene = mr.draw(y, level="gate", path="layer0.h0", routes=True).scene
+    assert scene.pinned
+    found = shares(mr.graph(y, level="gate"), "L", "layer0.t0.h").of
+    known = {(e.source, e.target): share for e, share in found.items()}
+    leaving = [share for (source, _), share in known.items() if source == "layer0.t0.h"]
+    assert sum(leaving) == pytest.approx(1.0)
+    for edge in scene.edges:  # a line between layers is drawn with its own share
+        if edge.id in known and edge.id[0].split(".")[0] != edge.id[1].split(".")[0]:
+            assert edge.width == pytest.approx(share_width(known[edge.id]))
+
+
+def test_what_a_state_hands_up_counts_in_the_line_into_its_box() -> None:
+    y = end_loss(mr.GRU, 2)
+    scene = mr.draw(y, level="gate", path="layer0.h0", routes=True).scene
+    found = shares(mr.graph(y, level="gate"), "L", "layer0.t0.h").of
+    through = sum(share for e, share in found.items() if e.source == "layer0.t2.h")
+    line = next(e for e in scene.edges if e.target == "layer0.t2.h#box")
+    assert line.width == pytest.approx(share_width(through))

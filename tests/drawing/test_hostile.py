@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import microrecur as mr
-from microrecur.drawing.dot import NODE_LIMIT, printable
+from microrecur.drawing.dot import NODE_LIMIT
+from microrecur.drawing.quoting import printable
 
 HOSTILE = [
     '"',
