@@ -44,6 +44,14 @@ def _times_T(phi, w, T):
     return CEILING[phi] * abs(w) * T
 
 
+def _quarter_to_the_T(phi, w, T):
+    return 0.25**T
+
+
+def _quarter_times_T(phi, w, T):
+    return 0.25 * T
+
+
 def _quarter_for_tanh(phi, w, T):
     return (0.25 * abs(w)) ** T
 
@@ -83,6 +91,20 @@ bound = Exercise(
             wrong=_times_T,
             said="with the factors added up",
             hint="Along a path, do the factors of T steps add or multiply?",
+        ),
+        Slip(
+            "¼ to the power T, and no more",
+            wrong=_quarter_to_the_T,
+            said="if w were 1 and every φ were σ",
+            hint="Neither φ nor w stands in your formula. What does a step multiply by besides the "
+            "slope, and is tanh nowhere steeper than ¼?",
+        ),
+        Slip(
+            "¼ times T",
+            wrong=_quarter_times_T,
+            said="with T slopes of ¼ added up, whatever φ and w are",
+            hint="Yours grows with T. Along a path, do the factors of T steps add or multiply, and "
+            "is a slope the only factor of a step?",
         ),
         Slip(
             "¼ for tanh",
@@ -253,21 +275,27 @@ jacobian_product = Exercise(
 
 
 def regime_probe(rng):
-    """Eight networks, each clear of the border, which lies elsewhere for each φ."""
+    """Ten networks, each clear of the border, which lies elsewhere for each φ and each width.
+
+    σ at 7.2 has the larger ceiling·gain than ReLU at 1.65, and vanishes where ReLU explodes; four
+    tanh units vanish at a gain at which 64 explode.
+    """
 
     def near(value):
         return float(value * rng.uniform(0.97, 1.03))
 
     wide = int(rng.integers(60, 69))
     return [
-        ("tanh", near(0.9), wide),
         ("tanh", near(1.5), wide),
         ("tanh", near(3.2), wide),
         ("tanh", near(3.2), 1),
+        ("tanh", near(3.2), 4),
         ("sigmoid", near(3.0), wide),
-        ("sigmoid", near(30.0), wide),
+        ("sigmoid", near(7.2), wide),
+        ("sigmoid", near(20.0), wide),
         ("relu", near(0.9), wide),
-        ("relu", near(1.75), wide),
+        ("relu", near(1.65), wide),
+        ("relu", near(3.5), 12),
     ]
 
 
@@ -311,6 +339,10 @@ def _weights_alone(phi, gain, H):
     return _said(np.linalg.norm(np.linalg.matrix_power(_weights(gain, H), 50), 2))
 
 
+def _by_gain(phi, gain, H):
+    return _said({"sigmoid": 0.25}.get(phi, 1.0) * gain / 1.6 if H > 1 else 0.0)
+
+
 def _by_name(phi, gain, H):
     return "explode" if phi == "relu" else "vanish"
 
@@ -352,6 +384,13 @@ regime = Exercise(
             said="when the weights multiply alone, without φ′",
             hint="Which factor of each step is missing from your product, and is it above or "
             "below 1?",
+        ),
+        Slip(
+            "ceiling times gain",
+            wrong=_by_gain,
+            said="when the ceiling of φ′ times gain decides, for any φ and any width",
+            hint="tanh with gain 3.2 vanishes with 4 units and explodes with 64. Which of your "
+            "numbers knows where the states go?",
         ),
         Slip(
             "by the name of φ",

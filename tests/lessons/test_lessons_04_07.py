@@ -120,7 +120,7 @@ def test_the_engine_and_numpy_measure_the_same_norm():
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_case_of_the_regime_hangs_on_the_draw(seed):
-    """Whoever measures with other random numbers comes to the same eight verdicts."""
+    """Whoever measures with other random numbers comes to the same verdicts."""
     exercise = find("e07.regime")
     rng = np.random.default_rng(1000 + seed)
     for case in exercise.cases(seed):
