@@ -54,6 +54,7 @@ class Batches:
         self._arrays: dict[Any, Array] = {}
         self._flats: dict[Any, Array] = {}
         self._temporary: dict[Any, Block] = {}
+        self.ones: set[int] = set()  # arrays that begin as ones, by id
 
     def _add(self, calls: Sequence[Call], made: Column) -> None:
         if not self.pieces or not isinstance(self.pieces[-1], Straight):
@@ -85,6 +86,10 @@ class Batches:
         xs = [self._value(a) for a in args]
         if op is COPY:
             return [lowering.copy(xs[0], out)]
+        if op.name == "stack" and program.static[n]["axis"] == 0:
+            whole = stacked([self.spots[a] for a in args])
+            if whole is not None:
+                return [lowering.copy(whole, out)]
         if op is PRODUCTS:
             return self._products(family, [self.spots[a] for a in args], n)
         return lowering.calls_of(op, program.static[n], xs, out)
@@ -99,7 +104,7 @@ class Batches:
             return [lowering.matmul(self._at(x), self._at(w), self._at(out))]
         block = self._temporary.get(family)
         if block is None:
-            block = Block(out.shape, out.root.dtype, 1, 0, 0)
+            block = self.places.block(out.shape, out.root.dtype, 1, 0, 0)
             self._temporary[family] = block
         part = self._at(block.spot(0, 0))
         result = self._at(out)
@@ -120,7 +125,7 @@ class Batches:
         key = tuple(column)
         if key in self._flats:
             return self._flats[key]
-        block = Block(spots[0].shape, spots[0].root.dtype, 1, 0, len(spots) - 1)
+        block = self.places.block(spots[0].shape, spots[0].root.dtype, 1, 0, len(spots) - 1)
         whole = stacked([block.spot(0, k) for k in range(len(spots))])
         assert whole is not None
         start = 0
@@ -167,7 +172,9 @@ class Batches:
         if known is None:
             x = self._stack(column)
             L, N, K = x.shape
-            known = np.ones((L, K + 1, N), x.dtype).transpose(0, 2, 1)
+            ones = np.ones((L, K + 1, N), x.dtype)
+            self.ones.add(id(ones))
+            known = ones.transpose(0, 2, 1)
             self._add([lowering.copy(x, known[..., :K])], column[:1])
             self._flats[key] = known
         return known
@@ -237,7 +244,7 @@ class Batches:
         for source, column in sources.items():
             target = out
             if written:
-                target = self._at(Block(out.shape, out.dtype, 1, 0, 0).spot(0, 0))
+                target = self._at(self.places.block(out.shape, out.dtype, 1, 0, 0).spot(0, 0))
             if source is not None and self.places.kind[source] == ABSORBED:
                 rows = self._rows([source.columns[-1]], turned=True)
                 assert rows is not None

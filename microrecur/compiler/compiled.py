@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from threading import RLock
 from typing import Any
 
-from microrecur.compiler.plan import Plan
+from microrecur.compiler.plan import Plan, without_collecting
 from microrecur.compiler.structure import Given, signature_of
 from microrecur.compiler.trace import Recording
 from microrecur.engine.tracing import CompileError, tracing
@@ -93,7 +93,8 @@ class Compiled:
     ) -> Recording:
         self._recordings.pop(key, None)
         self._last = None
-        found = Recording(self.function, args, kwargs, self.name)
+        with without_collecting():
+            found = Recording(self.function, args, kwargs, self.name)
         self._known |= found.known
         self._recorded += 1
         self._warn(found, why)

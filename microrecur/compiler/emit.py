@@ -1,4 +1,4 @@
-"""A schedule as Python source: what runs, and what a person reads."""
+"""A schedule as the Python that runs: one call after another, its arrays by short names."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from keyword import iskeyword
 from typing import Any
 
 from microrecur.compiler.batches import Line, Loop, Straight
-from microrecur.compiler.places import Places
-from microrecur.compiler.program import BACKWARD
 
 _MOST_LINES = 3000  # a longer piece is a table of calls rather than text: text is compiled slowly
 
@@ -25,14 +23,11 @@ class Writer:
         What its names stand for.
     """
 
-    def __init__(self, places: Places, pieces: Sequence[Straight | Loop]) -> None:
-        self.program = places.program
-        self._lying = self._names_by_address(places)
+    def __init__(self, pieces: Sequence[Straight | Loop]) -> None:
         self.namespace: dict[str, Any] = {}
         self._named: dict[int, str] = {}
         self._used: dict[str, int] = {}
         self._taken: set[str] = {"run", "function", "arrays"}
-        self._scope: Any = None
         for piece in pieces:
             for line in piece.lines:
                 self._function(line)  # functions keep their names; values step aside
@@ -55,23 +50,12 @@ class Writer:
         return run
 
     def _call(self, line: Line, indent: str, variables: dict[int, str] | None) -> list[str]:
-        lines = []
-        scope = self._where(line)
-        if scope != self._scope:
-            self._scope = scope
-            lines.append(f"{indent}# {scope or 'outside of any step'}")
         names = [
-            variables[k] if variables is not None and k in variables else self._name(x, line)
+            variables[k] if variables is not None and k in variables else self._name(x)
             for k, x in enumerate(line.operands)
         ]
         function = self._function(line)
-        return [*lines, f"{indent}{function}({', '.join(names)})"]
-
-    def _where(self, line: Line) -> str:
-        program, n = self.program, line.made[0]
-        before, after = program.places[program.place[n]]
-        t = program.step[n]
-        return "/".join([*before, *([] if t is None else ["t"]), *after])
+        return [f"{indent}{function}({', '.join(names)})"]
 
     def _function(self, line: Line) -> str:
         known = self._named.get(id(line.function))
@@ -80,60 +64,14 @@ class Writer:
             self.namespace[known] = line.function
         return known
 
-    def _name(self, x: Any, line: Line) -> str:
+    def _name(self, x: Any) -> str:
         known = self._named.get(id(x))
         if known is not None:
             return known
-        base = self._base(x, line)
-        name = self._fresh(base)
+        name = self._fresh("a")
         self.namespace[name] = x
         self._named[id(x)] = name
         return name
-
-    def _names_by_address(self, places: Places) -> dict[int, str]:
-        """What lies where: the name of each value by its address, a few steps of each family."""
-        program = self.program
-        starts: dict[int, int] = {}
-        found: dict[int, str] = {}
-        values = list(program.inputs)
-        for family in places.kind:
-            values += [*family.nodes[:2], *family.nodes[-2:]]
-        for n in values:
-            spot = places.spots.get(n)
-            if spot is not None:
-                start = starts.get(id(spot.root))
-                if start is None:
-                    start = starts[id(spot.root)] = _address(spot.root)
-                name = self._called(n)
-                if program.names[n] is not None:
-                    found[start + spot.offset] = name
-                else:
-                    found.setdefault(start + spot.offset, name)
-        for n, data in program.data.items():
-            if not data.ndim and n in places.spots:
-                value = data.item()
-                said = {0.5: "half", 1: "one", 2: "two", 0: "zero"}.get(value, f"number_{value}")
-                found[_address(places.spots[n].root)] = re.sub(r"\W", "_", said)
-        return found
-
-    def _called(self, n: int) -> str:
-        """A value's textbook name; else d_ and the name of the gate it is a gradient in."""
-        program = self.program
-        name = program.names[n]
-        if name is None:
-            before, after = program.places[program.place[n]]
-            if before[:1] == (BACKWARD,):
-                name = "_".join(("d", *after))
-            else:
-                op = program.op[n]
-                name = "_".join(after) or (op.name if op is not None else "number")
-        return re.sub(r"\W", "_", name)
-
-    def _base(self, x: Any, line: Line) -> str:
-        if x is line.operands[-1] or (line.name == "copyto" and x is line.operands[0]):
-            return self._called(line.made[0]) + ("s" if len(line.made) > 1 else "")
-        known = self._lying.get(_address(x))
-        return known or "v"
 
     def _fresh(self, base: str) -> str:
         """A name nothing else has."""
@@ -156,7 +94,7 @@ class Writer:
                     key = (id(x[0]), id(x[1]), id(x[-1]))
                     name = known.get(key)
                     if name is None:
-                        name = known[key] = self._fresh(self._track_name(line, j))
+                        name = known[key] = self._fresh("x")
                         tracks.append(x)
                         names.append(name)
                     mine[j] = name
@@ -170,18 +108,9 @@ class Writer:
         else:
             self.namespace[table] = list(zip(*tracks, strict=True))
             lines.append(f"    for {', '.join(names)} in {table}:")
-        self._scope = None
         for line, mine in zip(piece.lines, per_line, strict=True):
             lines += self._call(line, "        ", mine)
-        self._scope = None
         return lines
-
-    def _track_name(self, line: Line, j: int) -> str:
-        x = line.operands[j]
-        if j == len(line.operands) - 1:
-            return self._called(line.made[0]) + ("s" if len(line.made) > 1 else "")
-        # The second step's: what a loop reads first may come from before it, as h₀ does.
-        return self._lying.get(_address(x[1])) or self._lying.get(_address(x[0]), "v")
 
     def _table(self, piece: Straight, k: int) -> list[str]:
         name = f"calls_{k}"
@@ -190,8 +119,3 @@ class Writer:
             f"    for function, arrays in {name}:  # {len(piece.lines)} calls, each once",
             "        function(*arrays)",
         ]
-
-
-def _address(x: Any) -> int:
-    address: int = x.__array_interface__["data"][0]
-    return address

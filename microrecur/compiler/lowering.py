@@ -1,7 +1,6 @@
-"""One recorded op as calls of NumPy that write into arrays made beforehand.
+"""One recorded op as views (`view_of`), or as calls of NumPy into arrays made beforehand.
 
-An op becomes views (`view_of`: no call at all) or calls (`calls_of`). With `lead` = 1 the arrays
-hold all steps along a first axis and one call does the work of them all.
+With `lead` = 1 the arrays hold all steps along a first axis: one call does the work of them all.
 """
 
 from __future__ import annotations
@@ -31,12 +30,18 @@ def fill(value: Any, out: Array) -> None:
     out[...] = value
 
 
+def says(function: Any, text: str, **needs: Any) -> Any:
+    """How a reader sees a call; `needs` are names in it that NumPy has not."""
+    function.text, function.needs = text, needs
+    return function
+
+
+says(fill, "{into} = {0}")
+
+
 def copy(a: Array, out: Array) -> Call:
     """Write a over out."""
     return Call("copyto", np.copyto, (out, a))
-
-
-# -- views -----------------------------------------------------------------------------------------
 
 
 def view_of(op: Any, static: dict[str, Any], xs: Sequence[Array]) -> Array | None:
@@ -124,6 +129,9 @@ def _minimum(a: Array, b: Array, out: Array) -> None:
     np.minimum(a, b, out=out)
 
 
+says(_maximum, "np.maximum({0}, {1}, out={out})")
+says(_minimum, "np.minimum({0}, {1}, out={out})")
+
 # Ufuncs that take out= by its name alone.
 _BY_NAME: dict[Any, Any] = {np.maximum: _maximum, np.minimum: _minimum}
 
@@ -208,6 +216,10 @@ def _sech2_into(x: Array, out: Array) -> None:
     np.copyto(out, kernels.sech2(x))
 
 
+says(_sigmoid_into, "{into} = sigmoid({0})", sigmoid=kernels.sigmoid)
+says(_sech2_into, "{into} = sech2({0})", sech2=kernels.sech2)
+
+
 def _sigmoid(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Call]:
     return [Call("sigmoid", _sigmoid_into, tuple(as_laid_out(xs, out)))]
 
@@ -224,6 +236,10 @@ def sum_of_steps(x: Array, out: Array) -> None:
 def sum_of_columns(x: Array, out: Array) -> None:
     """The sum along the last axis."""
     np.add.reduce(x, axis=-1, out=out)
+
+
+says(sum_of_steps, "np.sum({0}, axis=0, out={out})")
+says(sum_of_columns, "np.sum({0}, axis=-1, out={out})")
 
 
 @lru_cache(maxsize=256)
@@ -260,7 +276,9 @@ def _reducer(ufunc: np.ufunc, axes: tuple[int, ...], keepdims: bool) -> Callable
     def reduce(x: Array, out: Array) -> None:
         ufunc.reduce(x, axis=axes, out=out, keepdims=keepdims)
 
-    return reduce
+    name = "sum" if ufunc is np.add else "max"
+    kept = ", keepdims=True" if keepdims else ""
+    return says(reduce, f"np.{name}({{0}}, axis={axes}{kept}, out={{out}})")
 
 
 def _reduce(ufunc: np.ufunc, name: str) -> Any:
@@ -314,6 +332,10 @@ def _cast_into(x: Array, out: Array) -> None:
     np.copyto(out, x, casting="unsafe")
 
 
+says(_where_into, "{into} = np.where({0}, {1}, {2})")
+says(_cast_into, "{into} = {0}")
+
+
 def _where(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Call]:
     return [Call("where", _where_into, tuple(as_laid_out(xs, out)))]
 
@@ -323,18 +345,18 @@ def _cast(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Call]
 
 
 @lru_cache(maxsize=1024)
-def _joiner(function: Callable[..., Any], axis: int) -> Callable[..., Any]:
+def _joiner(function: Callable[..., Any], axis: int, name: str) -> Callable[..., Any]:
     def join(*arrays: Array) -> None:
         function(arrays[:-1], axis, arrays[-1])
 
-    return join
+    return says(join, f"np.{name}([{{xs}}], axis={axis}, out={{out}})")
 
 
 def _joined(function: Callable[..., Any], name: str) -> Any:
     def lower(static: dict[str, Any], xs: Sequence[Array], out: Array, lead: int) -> Any:
         if lead:
             return None
-        return [Call(name, _joiner(function, static["axis"]), (*xs, out))]
+        return [Call(name, _joiner(function, static["axis"], name), (*xs, out))]
 
     return lower
 
@@ -345,6 +367,17 @@ def _scatter(static: dict[str, Any], xs: Sequence[Array], out: Array, lead: int)
     part = out[_as_view(static["index"])]
     start = [] if part.size == out.size else [Call("fill", fill, (np.zeros((), out.dtype), out))]
     return [*start, copy(xs[0], part)]
+
+
+def _reshape_into(out: Array, x: Array) -> None:
+    np.copyto(out, x.reshape(out.shape))
+
+
+says(_reshape_into, "{0}[...] = {out}.reshape({0}.shape)")
+
+
+def _reshape(static: Any, xs: Sequence[Array], out: Array, lead: int) -> list[Call] | None:
+    return None if lead else [Call("copyto", _reshape_into, (out, xs[0]))]
 
 
 _LOWER: dict[str, Any] = {
@@ -364,10 +397,5 @@ _LOWER: dict[str, Any] = {
         None if lead else [Call("copyto", _reshape_into, (out, xs[0]))]
     ),
 }
-
-
-def _reshape_into(out: Array, x: Array) -> None:
-    np.copyto(out, x.reshape(out.shape))
-
 
 _STACKS = {"sigmoid", "sech2", "matmul", "where", "cast", "sum", "max"}

@@ -13,7 +13,7 @@ from microrecur.compiler.kinds import ABSORBED, BATCH, LOOP, SINGLE, VIEW
 from microrecur.compiler.lowering import view_of
 from microrecur.compiler.program import CONSTANT, INPUT
 from microrecur.compiler.recurrence import Recurrence
-from microrecur.compiler.storage import Block, Spot, arranged, lone_spot, new_root, spot_of
+from microrecur.compiler.storage import Block, Spot, arranged, lone_spot, spot_of
 from microrecur.engine import ops
 
 
@@ -31,6 +31,7 @@ class Places(Groups):
     def __init__(self, families: Families, recurrences: Sequence[Recurrence]) -> None:
         super().__init__(families, recurrences)
         self.whole_weights: dict[Family, Spot] = {}
+        self.blocks: dict[int, Block] = {}  # by the id of their memory
         self._lay_out()
         self._pack_weights()
         self._place_rest()
@@ -38,6 +39,7 @@ class Places(Groups):
     def forget_details(self) -> None:
         """Let go of the spots and of what families read."""
         self.spots = {}
+        self.blocks = {}
         self.readers = {}
         self.whole_weights = {}
         for family in self.kind:
@@ -67,7 +69,7 @@ class Places(Groups):
             if group[0].op is TOTAL:
                 group.sort(key=self._lane_of_total)
                 n = group[0].nodes[0]
-                block = Block(program.shape[n], program.dtype[n], len(group), 0, 0)
+                block = self.block(program.shape[n], program.dtype[n], len(group), 0, 0)
                 for lane, total in enumerate(group):
                     self.spots[total.nodes[0]] = block.spot(lane, 0)
             else:
@@ -112,7 +114,7 @@ class Places(Groups):
         steps += [f.steps[0] - 1 if s < 0 else f.steps[-1] + 1 for f, s, _ in ends]
         n = row[0].nodes[0]
         first, last = (0, 0) if local else (min(steps), max(steps))
-        block = Block(program.shape[n], program.dtype[n], len(row), first, last)
+        block = self.block(program.shape[n], program.dtype[n], len(row), first, last)
         for lane, root in enumerate(row):
             self.lane[root] = lane
             for family in members[root]:
@@ -149,7 +151,9 @@ class Places(Groups):
         if any(program.shape[w] != shape or program.dtype[w] != dtype for w in weights):
             return
         count, item = len(weights), dtype.itemsize
-        block = Block(shape, dtype, count, 0, 0)
+        block = self.block(shape, dtype, count, 0, 0)
+        if not axis:
+            block.seen, block.lane = (shape[1], count * shape[0]), shape[0] * dtype.itemsize
         for lane, (family, k) in enumerate(readers):
             if axis == 1:
                 self._put(family, k, block.spot(lane, 0))
@@ -163,7 +167,8 @@ class Places(Groups):
         w = group[0].columns[1][0]
         (K, H), dtype = program.shape[w], program.dtype[w]
         item, rows = dtype.itemsize, K + 1
-        root = new_root(len(group) * H * rows, dtype)
+        block = self.block((rows, H), dtype, len(group), 0, 0)
+        root = block.root
         for lane, family in enumerate(group):
             start = lane * H * rows * item
             self._put(family, 1, Spot(root, start, (K, H), (item, rows * item)))
@@ -171,6 +176,14 @@ class Places(Groups):
             self._put(total, k, Spot(root, start + K * item, (H,), (rows * item,)))
         whole = Spot(root, 0, (rows, len(group) * H), (item, rows * item))
         self.whole_weights[group[0]] = whole
+
+    def block(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], lanes: int, first: int, last: int
+    ) -> Block:
+        """Memory for several values side by side, which a reader is told of."""
+        block = Block(shape, dtype, lanes, first, last)
+        self.blocks[id(block.root)] = block
+        return block
 
     def _put(self, family: Family, k: int, spot: Spot) -> None:
         """Let the operand lie here: itself where nobody else reads it, else a copy."""

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from microrecur.compiler.emit import Writer
 from microrecur.compiler.families import Families, cycles
+from microrecur.compiler.names import Names
 from microrecur.compiler.places import Places
 from microrecur.compiler.program import Program
+from microrecur.compiler.reading import Reading
 from microrecur.compiler.recurrence import (
     Recurrence,
     keeps_small_digits,
     recurrence_of,
 )
-from microrecur.compiler.report import report_of, table, way_of
+from microrecur.compiler.report import Report, report_of, table, way_of
 from microrecur.compiler.scalars import ScalarPlan, ScalarSource
 from microrecur.compiler.schedule import Schedule
 from microrecur.compiler.simplify import Simplifier
 from microrecur.compiler.totals import even_out, gather_totals
+from microrecur.engine.calculus import recorded_gradients
 from microrecur.engine.tensor import Tensor
 
 
@@ -35,29 +40,32 @@ class Plan:
     Attributes
     ----------
     source : str
-        The program as it runs: NumPy calls under the scopes they come from, a loop where steps
-        repeat; straight Python where all are single numbers.
+        The program, to be read.
     """
 
-    def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        gradients: Mapping[Tensor, Tensor],
+    ) -> None:
         self._lock = threading.Lock()
-        with _without_collecting():
-            self._make(inputs, outputs)
+        with without_collecting():
+            self._make(Program(inputs, outputs, gradients))
 
-    def _make(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        self._program = program = Program(inputs, outputs)
+    def _make(self, program: Program) -> None:
+        self._program = program
         self._places: Places | None = None
         self._scalars: ScalarPlan | None = None
         numbers = ScalarSource(program)
         if numbers.fits:
             self._scalars = ScalarPlan(program, numbers)
-            self.source = self._scalars.source
             return
         self._places = places = Places(*_passes(program))
         schedule = Schedule(places)
-        writer = Writer(places, schedule.pieces)
-        self.source = writer.source
+        writer = Writer(schedule.pieces)
         self._run = writer.compiled()
+        self._names, self._pieces = Names(places, schedule.ones), schedule.pieces
         self._inputs = [places.spots[n].array() for n in program.inputs]
         self._outputs = [places.spots[n].array() for n in program.outputs]
         self._report = report_of(program, places, schedule.pieces)
@@ -86,7 +94,28 @@ class Plan:
             self._run()
             return [out.copy() for out in self._outputs]
 
-    def report(self) -> str:
+    @property
+    def source(self) -> str:
+        """The program: straight Python where all are single numbers, else as `Reading` writes it.
+
+        What it defines, `run`, takes the inputs and returns the outputs, digit by digit those of
+        the plan.
+        """
+        return self._read[0]
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """What the source needs that is neither NumPy's nor imported."""
+        return self._read[1]
+
+    @cached_property
+    def _read(self) -> tuple[str, dict[str, Any]]:
+        if self._scalars is not None:
+            return self._scalars.source, self._scalars.namespace
+        reading = Reading(self._names, self._pieces)
+        return reading.source, reading.namespace
+
+    def report(self) -> Report:
         """Say what was merged, hoisted, batched and joined; calls, buffers and bytes."""
         if self._places is None:
             assert self._scalars is not None
@@ -111,7 +140,7 @@ class Plan:
 
 
 @contextmanager
-def _without_collecting() -> Iterator[None]:
+def without_collecting() -> Iterator[None]:
     """Keep the garbage collector from walking the whole recording again and again meanwhile."""
     collecting = gc.isenabled()
     gc.disable()
@@ -152,7 +181,11 @@ def _recurrences(families: Families) -> list[Recurrence]:
     return found
 
 
-def build(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Plan:
+def build(
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    gradients: Mapping[Tensor, Tensor] | None = None,
+) -> Plan:
     """Return the plan that computes these recorded outputs from these inputs.
 
     Parameters
@@ -161,6 +194,8 @@ def build(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Plan:
         What is given anew at every call: arguments and parameters. All other leaves are constants.
     outputs : sequence of Tensor
         What a call returns; gradients recorded by `grad` among them.
+    gradients : mapping of Tensor to Tensor, optional
+        By what each recorded gradient is taken, for names; what `grad` remembers where not given.
 
     Examples
     --------
@@ -170,7 +205,7 @@ def build(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Plan:
     >>> plan.run([np.array([3.0, 4.0])])
     [array([7., 9.])]
     """
-    return Plan(inputs, outputs)
+    return Plan(inputs, outputs, recorded_gradients() if gradients is None else gradients)
 
 
 __all__ = ["Plan", "build"]

@@ -6,7 +6,7 @@ works out what depends on constants alone. What is left is numbered, oldest firs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,13 +41,20 @@ class Program:
         Textbook names.
     filed : list of (scope, name, whether unnamed, number)
         Where each recorded tensor was filed, and which computation it is.
+    taken_by : list of (scope, name, whether unnamed, number)
+        By what each gradient is taken, filed likewise, and which computation it is.
     inputs, outputs : list of int
         Those given at every call, those returned.
     merged : int
         How many computations were the same as an older one.
     """
 
-    def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        gradients: Mapping[Tensor, Tensor],
+    ) -> None:
         self.kind: list[int] = []
         self.op: list[Any] = []
         self.static: list[dict[str, Any]] = []
@@ -78,6 +85,14 @@ class Program:
             (x.scope, x.name or (x.op.name if x.op else "number"), x.name is None, n)
             for x, n in self.number.items()
         ]
+        self.taken_by = [
+            (x.scope, x.name or (x.op.name if x.op else "number"), x.name is None, self.number[g])
+            for g, x in gradients.items()
+            if g in self.number
+        ]
+        for _, name, unnamed, n in self.taken_by:
+            if not unnamed and self.names[n] is None and self.kind[n] == COMPUTED:
+                self.names[n] = f"d_{name}"
         del self.number
 
     def __len__(self) -> int:
@@ -197,6 +212,10 @@ class Program:
             before, t, after = by_step(scope)
             parts = [*before, *([] if t is None else [f"t{t}"]), *(after if unnamed else ())]
             found.setdefault(".".join([*parts, name]), n)
+        for scope, name, unnamed, n in self.taken_by:
+            before, t, after = by_step(scope)
+            parts = [*before, *([] if t is None else [f"t{t}"]), *(after if unnamed else ())]
+            found.setdefault(".".join([BACKWARD, *parts, name]), n)
         return found
 
     def forget_details(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from html import escape
 
 from microrecur.compiler.batches import Loop, Straight
 from microrecur.compiler.families import TOTAL, Family
@@ -12,7 +13,7 @@ from microrecur.compiler.places import Places
 from microrecur.compiler.program import CONSTANT, INPUT, Program
 
 
-def report_of(program: Program, places: Places, pieces: Sequence[Straight | Loop]) -> str:
+def report_of(program: Program, places: Places, pieces: Sequence[Straight | Loop]) -> Report:
     """A table of what was merged, hoisted, batched and joined, of calls and of memory."""
     loops = [p for p in pieces if isinstance(p, Loop)]
     once = sum(len(p.lines) for p in pieces if isinstance(p, Straight))
@@ -45,11 +46,26 @@ def report_of(program: Program, places: Places, pieces: Sequence[Straight | Loop
     return table(rows)
 
 
-def table(rows: Sequence[tuple[str, str]]) -> str:
+class Report(str):
+    """A table in text; in a notebook as one."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        rows = [[part.strip() for part in line.rsplit("  ", 1)] for line in self.splitlines()]
+        cells = "".join(
+            f'<tr><th scope="row" style="text-align:left">{escape(a)}</th>'
+            f'<td style="text-align:right">{escape(b)}</td></tr>'
+            for a, b in rows
+        )
+        return f"<table>{cells}</table>"
+
+
+def table(rows: Sequence[tuple[str, str]]) -> Report:
     """Two columns, the second to the right."""
     left = max(len(a) for a, _ in rows)
     right = max(len(b) for _, b in rows)
-    return "\n".join(f"{a:<{left}}  {b:>{right}}" for a, b in rows)
+    return Report("\n".join(f"{a:<{left}}  {b:>{right}}" for a, b in rows))
 
 
 def _count(families: Sequence[Family]) -> int:

@@ -11,7 +11,9 @@ by the recorded ops themselves.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
@@ -71,7 +73,29 @@ class ScalarSource:
         self._taken = len(program)
         self.sums: list[tuple[int, int, int]] = []
         self.elements: dict[int, str] = {}
+        self._arrays: dict[int, str] = {}
+        self._used: dict[str, int] = dict.fromkeys((*_NAMES, "power", "run"), 1)
         self.fits = self._read()
+
+    def _fresh(self, base: str) -> str:
+        """A name that no other number has."""
+        used = self._used
+        if not base.isidentifier() or iskeyword(base):
+            base = re.sub(r"\W", "_", f"v_{base}")
+        name = base
+        while name in used:
+            used[base] += 1
+            name = f"{base}_{used[base]}"
+        used[name] = 1
+        return name
+
+    def _variable(self, n: int) -> str:
+        """What the recording calls it, and its step."""
+        program = self.program
+        name, t = program.names[n], program.step[n]
+        if name is None:
+            name = program.op[n].name
+        return self._fresh(name if t is None else f"{name}_{t}")
 
     # -- which numbers there are -------------------------------------------------------------------
 
@@ -101,9 +125,10 @@ class ScalarSource:
     def _numbers(self, n: int, shape: tuple[int, ...]) -> np.ndarray:
         found = np.empty(shape, np.int64)
         flat = found.reshape(-1)
+        name = self._arrays[n] = self._fresh(self.program.names[n] or "number")
         for k in range(flat.size):
             flat[k] = self._taken
-            self.elements[self._taken] = f"a{n}_{k}"
+            self.elements[self._taken] = self._fresh(f"{name}_{k}")
             self._taken += 1
         return found
 
@@ -166,7 +191,6 @@ class ScalarSource:
         text.update(self.elements)
         lines = self._head(text)
         self.count = 0
-        step: Any = ()
         for n, kind in enumerate(program.kind):
             if kind == CONSTANT and not program.shape[n]:
                 text[n] = _literal(program.data[n].item())
@@ -179,11 +203,9 @@ class ScalarSource:
                 continue
             self.count += 1
             self._write(n, args, uses.get(n, 0), text, depth, lines)
-            if len(lines) and program.step[n] != step:
-                step = program.step[n]
         for made, a, b in self.sums:
             self.count += 1
-            name = f"s{made}"
+            name = self._fresh("total")
             lines.append(f"    {name} = {text[a]} + {text[b]}")
             text[made] = name
         lines.append(f"    return {self._results(text)}")
@@ -234,27 +256,26 @@ class ScalarSource:
         if uses == 1 and deep < _DEEPEST:
             text[n], depth[n] = said, deep
             return
-        variable = f"v{n}"
-        label = program.names[n]
-        comment = f"  # {program.label(n)}" if label else ""
+        variable = self._variable(n)
         if said[0] == "(" and said[-1] == ")" and form[0] == "(":
             said = said[1:-1]
-        lines.append(f"    {variable} = {said}{comment}")
+        lines.append(f"    {variable} = {said}")
         text[n], depth[n] = variable, 0
 
     def _head(self, text: dict[int, str]) -> list[str]:
         program = self.program
         names = []
         lines = []
-        for k, n in enumerate(dict.fromkeys(program.inputs)):
-            names.append(f"in{k}")
+        for n in dict.fromkeys(program.inputs):
+            name = self._arrays.get(n) or self._fresh(program.names[n] or "x")
+            names.append(name)
             if program.shape[n]:
                 given = [self.elements[e] for e in self.parts[n].reshape(-1).tolist()]
             else:
-                text[n] = f"x{n}"
-                given = [text[n]]
+                text[n] = name
+                given = [name]
             if given:
-                lines.append(f"    {', '.join(given)}, = in{k}")
+                lines.append(f"    {', '.join(given)}, = {name}")
         for n, kind in enumerate(program.kind):
             if kind == CONSTANT and program.shape[n]:
                 values = program.data[n].reshape(-1).tolist()
@@ -312,6 +333,7 @@ class ScalarPlan:
         namespace["power"] = _power_of
         exec(compile(self.source, "<microrecur plan>", "exec"), namespace)
         self._run: Callable[..., tuple[Any, ...]] = namespace["run"]
+        self.namespace = namespace
         seen: dict[int, int] = {}
         for k, n in enumerate(program.inputs):
             seen.setdefault(n, k)

@@ -185,9 +185,18 @@ class Simplifier:
             z = self._sum(form, family)
         else:
             z = self.families.apply(ops.mul, [column, halves], family)
+        if source is not None and source.nodes == column:
+            self._call(z, [self.program.names[n] for n in column])
         t = self.families.apply(ops.tanh, [z], family)
         u = self.families.apply(ops.mul, [t, halves], family)
         self.families.rewrite(family, ops.add, [u, halves])
+
+    def _call(self, column: Column, names: list[str | None]) -> None:
+        """Name what was made after what it stands for."""
+        known = self.program.names
+        for n, name in zip(column, names, strict=True):
+            if known[n] is None and name is not None:
+                known[n] = name
 
     def _write(self, family: Family, form: Form) -> None:
         merged = collected(form)
@@ -246,7 +255,10 @@ class Simplifier:
         if products:
             plus.insert(0, self._joined(products, family))
         if form.rest:
-            plus.append(self._total(form.rest, family))
+            total = self._total(form.rest, family)
+            said = [self.program.names[n] for n in family.nodes]
+            self._call(total, [s and "zx_" + s.removeprefix("z_") for s in said])
+            plus.append(total)
         return plus, minus
 
     def _product(

@@ -104,11 +104,14 @@ class Block:
     def __init__(
         self, shape: tuple[int, ...], dtype: np.dtype, lanes: int, first: int, last: int
     ) -> None:
-        self.shape, self.first = shape, first
+        self.shape, self.first, self.last = shape, first, last
         size = int(np.prod(shape, dtype=int))
         item = dtype.itemsize
         self.root = new_root(size * lanes * (last - first + 1), dtype)
-        self.lane, self.step = size * item, size * lanes * item
+        self.lane, self.step = max(size * item, 1), max(size * lanes * item, 1)
+        turned = shape[::-1] if len(shape) == 2 else shape
+        one = (lanes * turned[0], *turned[1:]) if turned else (lanes,)
+        self.seen = one if last == first else (last - first + 1, *one)  # as a reader sees it
         if len(shape) == 2:
             self.strides: tuple[int, ...] = (item, shape[0] * item)  # (N, H) kept as (H, N)
         else:

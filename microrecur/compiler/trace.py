@@ -94,7 +94,7 @@ class Recording:
             )
         self._find_sources(given)
         self.known = {id(tensor) for tensor in self._watch.tensors()}
-        self.plan: Plan = build(self._inputs, self._outputs)
+        self.plan: Plan = build(self._inputs, self._outputs, trace.gradients)
         del self._trace, self._inputs, self._outputs  # with them goes all that was recorded
 
     def _find_sources(self, given: _StandIns) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from microrecur.engine.errors import ShapeError
 from microrecur.engine.reverse import fitted, swept
 from microrecur.engine.tensor import Tensor, ancestry, current_scope, scope_from
-from microrecur.engine.tracing import look_at
+from microrecur.engine.tracing import look_at, tracing
 
 Seed = ArrayLike | Tensor | None
 ALONE = 2  # references to an array that nobody else holds: a local name, and getrefcount's own
@@ -43,7 +43,17 @@ def gradient_of(t: Tensor) -> tuple[Tensor, Tensor] | None:
     return _GRADIENTS.get(t)
 
 
+def recorded_gradients() -> dict[Tensor, Tensor]:
+    """Return the x of every ∂y/∂x that was recorded and still is somewhere."""
+    return {g: x for g, (_, x) in _GRADIENTS.items()}
+
+
 def _remember(g: Tensor, y: Tensor, x: Tensor) -> None:
+    trace = tracing()
+    if trace is not None:  # let go with the recording, so nothing weak is needed
+        if g.op is not None and (g not in trace.gradients or x.name is not None):
+            trace.gradients[g] = x
+        return
     known = _GRADIENTS.get(g)
     if g.op is not None and (known is None or (known[1].name is None and x.name is not None)):
         _GRADIENTS[g] = y, x

@@ -45,6 +45,8 @@ class Trace:
         Arrays the function read; its recording holds as long as they keep their numbers.
     as_arrays : set of Tensor
         Results that the caller gets as arrays, such as gradients.
+    gradients : dict of Tensor to Tensor
+        By what each recorded gradient is taken.
     """
 
     def __init__(self, function: str, born: int, root: Any = None) -> None:
@@ -55,6 +57,7 @@ class Trace:
         self.draws: list[tuple[Tensor, Callable[[], np.ndarray]]] = []
         self.watched: list[np.ndarray] = []
         self.as_arrays: set[Tensor] = set()
+        self.gradients: dict[Tensor, Tensor] = {}
         self._views: dict[int, tuple[Any, dict[Any, Any]]] = {}
 
     def views_of(self, module: Any) -> dict[Any, Any]:

@@ -51,7 +51,7 @@ def test_every_form_is_the_card(name):
     if y.dtype == bool:
         y = mr.where(y, 1.0, mr.tensor(2.0))
     plan = build(xs, [y])
-    assert "in0" in plan.source, "a program of numbers"
+    assert "np." not in plan.source, "a program of numbers"
     for a in SAMPLES:
         for b in SAMPLES if arity > 1 else [0.0]:
             arrays = [np.array(v) for v in [a, b, 1.5][:arity]]
@@ -78,6 +78,6 @@ def test_numbers_taken_out_of_arrays_and_put_back():
 
 def test_float32_and_arrays_are_left_to_numpy():
     x = mr.tensor(np.float32(2.0))
-    assert "in0" not in build([x], [x * x]).source
+    assert "np." in build([x], [x * x]).source
     v = mr.tensor([1.0, 2.0])
-    assert "in0" not in build([v], [v * v]).source
+    assert "np." in build([v], [v * v]).source
