@@ -1,7 +1,9 @@
-"""Eight ops that claim their gradients: four rightly, four with a planted bug.
+"""Ops that claim their gradients: some rightly, the others with a planted bug.
 
 They are plain NumPy, forward and backward, since a checker calls them hundreds of times; a test
-holds the four that claim rightly to the engine.
+holds those that claim rightly to the engine. A checker may be blind to much: to a sign, to one
+entry among many, to an error above or below, to one that is small, to a small parameter beside a
+large one. So there is a bug of each kind, whatever numbers are drawn.
 """
 
 import numpy as np
@@ -63,6 +65,16 @@ def valley(rng: np.random.Generator):
     return f, params
 
 
+def ripple(rng: np.random.Generator):
+    """L = Σ g ⊙ sin(30 x), every gradient below 0: a wide step sees another slope."""
+    g, params = -np.abs(generic(rng, 3)), {"x": rng.uniform(-0.03, 0.03, 3)}
+
+    def f(p):
+        return float((g * np.sin(30 * p["x"])).sum()), {"x": 30 * g * np.cos(30 * p["x"])}
+
+    return f, params
+
+
 def planted(op, spoil):
     """The same op with a bug in what it claims."""
     right, params = op
@@ -94,15 +106,44 @@ def swapped(grads):
     return grads | {"h": grads["x"], "x": grads["h"]}
 
 
+def off_by(g, share):
+    """The smallest entry of a gradient off by a share of the largest."""
+    g = g.copy()
+    g.flat[np.abs(g).argmin()] += share * np.abs(g).max()
+    return g
+
+
+def a_hair_low(grads):
+    """One weight's claim three parts in 10⁴ too low, all of the bias five parts too large."""
+    return grads | {"W": off_by(grads["W"], -3e-4), "b": 1.0005 * grads["b"]}
+
+
+def a_hair_high(grads):
+    """One weight's claim three parts in 10⁴ too high, and x with its sign turned round."""
+    return grads | {"W": off_by(grads["W"], 3e-4), "x": -grads["x"]}
+
+
+def small_one_doubled(grads):
+    """Twice a small gradient, beside one that is 10⁵ times as large."""
+    return grads | {"w": 2 * grads["w"]}
+
+
+RIGHT = 5  # so many of the ops claim their gradients rightly: the first
+
+
 def ops(rng: np.random.Generator) -> list[tuple]:
-    """Eight ops: four claim their gradients rightly, four do not."""
+    """Twelve ops: five claim their gradients rightly, seven do not."""
     return [
         layer(rng),
         layer(rng, scale=1e6),
         square(rng),
         valley(rng),
+        ripple(rng),
         planted(layer(rng, scale=1e-6), slope_off),
         planted(square(rng), transposed),
         planted(layer(rng), last_forgotten),
         planted(layer(rng), swapped),
+        planted(layer(rng), a_hair_low),
+        planted(layer(rng), a_hair_high),
+        planted(valley(rng), small_one_doubled),
     ]

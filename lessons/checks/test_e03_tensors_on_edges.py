@@ -303,31 +303,37 @@ concat_backward = Exercise(
 # ---------------------------------------------------------------- a checker for all of them
 
 
-def measured(f, params, name, behind=1.0):
+def measured(f, params, name, behind=1.0, eps=1e-6):
     """Central differences of f's number with respect to one parameter; behind=0: one-sided ones."""
     x = params[name]
     gradient = np.zeros(x.shape)
     for index in np.ndindex(x.shape):
         ends = []
-        for step in (1e-6, -behind * 1e-6):
+        for step in (eps, -behind * eps):
             moved = x.copy()
             moved[index] += step
             ends.append(f(params | {name: moved})[0])
-        gradient[index] = (ends[0] - ends[1]) / (1e-6 + behind * 1e-6)
+        gradient[index] = (ends[0] - ends[1]) / (eps + behind * eps)
     return gradient
+
+
+def scale(claim, found):
+    """The largest of all numbers of both."""
+    return max(np.abs(claim).max(), np.abs(found).max())
 
 
 def by_scale(claim, found):
     """The rule the task gives."""
-    return np.abs(claim - found).max() <= 1e-4 * max(np.abs(claim).max(), np.abs(found).max())
+    return np.abs(claim - found).max() <= 1e-4 * scale(claim, found)
 
 
-def judging(holds, names=lambda params: list(params), behind=1.0):
+def judging(holds, names=lambda params: list(params), behind=1.0, eps=1e-6):
     """A checker that judges by `holds`; for these arguments it measures rightly, and everything."""
 
     def gradcheck(f, params):
         _, claims = f(params)
-        judged = {n: bool(holds(claims[n], measured(f, params, n, behind))) for n in names(params)}
+        found = {name: measured(f, params, name, behind, eps) for name in names(params)}
+        judged = {name: bool(holds(claims[name], found[name])) for name in found}
         return dict.fromkeys(params, True) | judged
 
     return gradcheck
@@ -344,13 +350,42 @@ def relative_to_zero(claim, found):  # noqa: D103
         return np.abs(claim - found).max() / max(np.abs(claim).max(), np.abs(found).max()) <= 1e-4
 
 
+def signs_ignored(claim, found):  # noqa: D103
+    return by_scale(np.abs(claim), np.abs(found))
+
+
+def too_high_alone(claim, found):  # noqa: D103
+    return (claim - found).max() <= 1e-4 * scale(claim, found)
+
+
+def too_low_alone(claim, found):  # noqa: D103
+    return (found - claim).max() <= 1e-4 * scale(claim, found)
+
+
+def mean_error(claim, found):  # noqa: D103
+    return np.abs(claim - found).mean() <= 1e-4 * scale(claim, found)
+
+
+def generous(claim, found):  # noqa: D103
+    return np.abs(claim - found).max() <= 1e-2 * scale(claim, found)
+
+
+def scale_of_all(f, params):  # noqa: D103
+    _, claims = f(params)
+    found = {name: measured(f, params, name) for name in params}
+    largest = max(scale(claims[name], found[name]) for name in params)
+    return {
+        name: bool(np.abs(claims[name] - found[name]).max() <= 1e-4 * largest) for name in params
+    }
+
+
 def one_verdict(f, params):  # noqa: D103
     return dict.fromkeys(params, all(judging(by_scale)(f, params).values()))
 
 
 gradcheck = Exercise(
     name="e03.gradcheck",
-    task="Write a checker that flags the four ops whose gradients are wrong, and no others.",
+    task="Write a checker that flags the claims that are wrong, and no others.",
     probe=ops,
     probe_rules="a case is an op with its parameters; a gradient of exactly 0 is one of the traps",
     reference=judging(by_scale),
@@ -390,6 +425,54 @@ gradcheck = Exercise(
             "does (f(x + ε) − f(x))/ε say at the lowest point itself?",
         ),
         Slip(
+            "too wide a step",
+            wrong=judging(by_scale, eps=1e-2),
+            said="when the step is too wide for an op that bends on its way",
+            hint="One op is a sin(30 x). Over x ± 0.01 its argument moves by 0.6: is a sine "
+            "straight over such a stretch?",
+        ),
+        Slip(
+            "signs ignored",
+            wrong=judging(signs_ignored),
+            said="with sizes compared, and a wrong sign let pass",
+            hint="Claimed −2, measured 2: what does your difference say? Which do you take first, "
+            "the difference or its size?",
+        ),
+        Slip(
+            "too low is let pass",
+            wrong=judging(too_high_alone),
+            said="with claims flagged that are too high, and not those that are too low",
+            hint="If one claim is too low and all others are right, what is the largest of claimed "
+            "minus measured?",
+        ),
+        Slip(
+            "too high is let pass",
+            wrong=judging(too_low_alone),
+            said="with claims flagged that are too low, and not those that are too high",
+            hint="If one claim is too high and all others are right, what is the largest of "
+            "measured minus claimed?",
+        ),
+        Slip(
+            "the mean error",
+            wrong=judging(mean_error),
+            said="with the mean error held to the tolerance, not the largest",
+            hint="One entry of twelve is wrong. What is left of its error in the mean?",
+        ),
+        Slip(
+            "too generous",
+            wrong=judging(generous),
+            said="with a tolerance so wide that small errors fit into it",
+            hint="One gradient is wrong by one part in two thousand. Which tolerance does the task "
+            "name, and which is yours?",
+        ),
+        Slip(
+            "one scale for all parameters",
+            wrong=scale_of_all,
+            said="with small parameters held to the scale of the largest",
+            hint="An op has gradients near 1000 for v and near 0.01 for w. What is 10⁻⁴ of the "
+            "first, beside the second?",
+        ),
+        Slip(
             "relative error entry by entry",
             wrong=judging(relative_by_entry),
             said="with every entry held to its own size",
@@ -419,14 +502,14 @@ gradcheck = Exercise(
             "everything flagged",
             wrong=lambda f, params: dict.fromkeys(params, False),
             said="with every claim flagged",
-            hint="Half of the ops are right. What keeps central differences from agreeing with "
+            hint="Five of the ops are right. What keeps central differences from agreeing with "
             "them: the step, or the comparison?",
         ),
         Slip(
             "nothing flagged",
             wrong=lambda f, params: dict.fromkeys(params, True),
             said="with no claim flagged",
-            hint="Four of the ops are wrong. Do you compare what is claimed with what you "
+            hint="Seven of the ops are wrong. Do you compare what is claimed with what you "
             "measured, or something with itself?",
         ),
     ),

@@ -67,3 +67,87 @@ def test_a_rule_of_gain_and_ceiling_is_told_as_such():
 def test_a_bound_of_slopes_alone_is_recognised(answer, slip, seed):
     verdict = judged("e07.bound", answer, seed)
     assert (verdict.status, verdict.slip) == (FAILED if slip else PASSED, slip)
+
+
+# -- e03.gradcheck: what a checker may be blind to -------------------------------------------------
+
+
+def checker(holds, eps=1e-6):
+    """A checker that measures by central differences and judges by `holds`(claimed, measured)."""
+
+    def gradcheck(f, params):
+        _, claims = f(params)
+        report = {}
+        for name, x in params.items():
+            found = np.zeros(x.shape)
+            for index in np.ndindex(x.shape):
+                up, down = x.copy(), x.copy()
+                up[index] += eps
+                down[index] -= eps
+                found[index] = (f(params | {name: up})[0] - f(params | {name: down})[0]) / (2 * eps)
+            report[name] = bool(holds(claims[name], found))
+        return report
+
+    return gradcheck
+
+
+def largest(claim, found):
+    return max(np.abs(claim).max(), np.abs(found).max())
+
+
+def within(tolerance, scale=largest):
+    return lambda c, m: np.abs(c - m).max() <= tolerance * scale(c, m)
+
+
+WRONG_CHECKERS = {
+    "signs ignored": lambda c, m: np.abs(np.abs(c) - np.abs(m)).max() <= 1e-4 * largest(c, m),
+    "the mean error": lambda c, m: np.abs(c - m).mean() <= 1e-4 * largest(c, m),
+    "too low is let pass": lambda c, m: (c - m).max() <= 1e-4 * largest(c, m),
+    "too high is let pass": lambda c, m: (m - c).max() <= 1e-4 * largest(c, m),
+    "too generous": within(1e-1),
+    " at 1e-2": within(1e-2),
+    " at 1e-3": within(1e-3),
+    " median": lambda c, m: np.median(np.abs(c - m)) <= 1e-4 * largest(c, m),
+    " root of the mean square": lambda c, m: np.sqrt(((c - m) ** 2).mean()) <= 1e-4 * largest(c, m),
+    " norms": lambda c, m: abs(np.linalg.norm(c) - np.linalg.norm(m)) <= 1e-4 * largest(c, m),
+    " sum of errors": lambda c, m: abs((c - m).sum()) <= 1e-4 * largest(c, m),
+    " one of them": lambda c, m: (np.abs(c - m) <= 1e-4 * largest(c, m)).any(),
+    " size of one side": lambda c, m: np.abs(c - m).max() <= 1e-4 * c.max(),
+    " allclose as it comes": np.allclose,
+}
+STEPS = {"too wide a step": 1e-2, " 1e-3": 1e-3}
+
+
+@pytest.mark.parametrize("seed", [*SEEDS, 7, 123])
+def test_a_checker_that_is_blind_to_something_fails(seed):
+    cases = find("e03.gradcheck").cases(seed)
+    right = [find("e03.gradcheck").reference(*case) for case in cases]
+    for name, holds in WRONG_CHECKERS.items():
+        assert [checker(holds)(*case) for case in cases] != right, name
+    for name, eps in STEPS.items():
+        assert [checker(within(1e-4), eps)(*case) for case in cases] != right, name
+
+
+@pytest.mark.parametrize("title", [n for n in (*WRONG_CHECKERS, *STEPS) if n[0] != " "])
+def test_a_blind_checker_is_told_to_what(title):
+    answer = (
+        checker(within(1e-4), STEPS[title]) if title in STEPS else checker(WRONG_CHECKERS[title])
+    )
+    assert judged("e03.gradcheck", answer).slip == title
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        checker(within(1e-4), eps=1e-5),
+        checker(within(1e-4), eps=3e-7),
+        checker(within(2e-4, lambda c, m: (np.abs(c).max() + np.abs(m).max()) / 2)),
+        checker(lambda c, m: np.allclose(c, m, rtol=0, atol=1e-4 * largest(c, m))),
+        checker(lambda c, m: not (np.abs(c - m) > 1e-4 * largest(c, m)).any()),
+    ],
+)
+def test_a_right_checker_passes_however_it_measures(answer, seed):
+    exercise = find("e03.gradcheck")
+    for case in exercise.cases(seed):
+        assert answer(*case) == exercise.reference(*case)
