@@ -43,6 +43,14 @@ def label(node: Node) -> str:
     return node.name or made
 
 
+def nodes_of(root: Node) -> list[Node]:
+    """Every node once, nearest to the root first: an order that is none of the answers."""
+    found = [root]
+    for node in found:
+        found += [source for source in dict.fromkeys(node.inputs) if source not in found]
+    return found
+
+
 def as_tensors(root: Node) -> dict[Node, mr.Tensor]:
     """The same computation recorded by the engine: node → tensor, inputs first."""
     tensors: dict[Node, mr.Tensor] = {}

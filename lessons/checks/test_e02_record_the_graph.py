@@ -11,6 +11,7 @@ from microrecur.lessons.checks.small_graphs import (
     label,
     ladder,
     leaf,
+    nodes_of,
 )
 from microrecur.lessons.exercises.e02_record_the_graph import Node
 
@@ -43,7 +44,7 @@ def order_at_work(topo_order, case: tuple):
         if not isinstance(part, Node):
             where = "a list that holds" if strange is order else "no list but"
             raise TypeError(f"topo_order returned {where} a {type(part).__name__}")
-    nodes = engine_order(root)
+    nodes = nodes_of(root)
     count = {label(node): sum(node is other for other in order) for node in nodes}
     place = {node: k for k, node in enumerate(order)}
     stands = {}
@@ -181,7 +182,7 @@ topo_order = Exercise(
 def gradients(backprop, case: tuple) -> tuple:
     """What stands in the nodes afterwards: the telling ones first, then all of them."""
     (root,) = case
-    nodes = engine_order(root)
+    nodes = nodes_of(root)
     for node in nodes:
         node.grad = 0.0
     backprop(root)

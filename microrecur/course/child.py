@@ -6,6 +6,7 @@ What it reports are values; what they are worth is decided in the process that s
 
 from __future__ import annotations
 
+import ast
 import builtins
 import contextlib
 import importlib.util
@@ -14,6 +15,7 @@ import math
 import os
 import signal
 import sys
+import time
 import types
 from typing import Any
 
@@ -37,11 +39,16 @@ def _beside(name: str) -> Any:
     return module
 
 
-wire, guards = _beside("wire"), _beside("guard")
+wire, guards, bare = _beside("wire"), _beside("guard"), _beside("bare")
+
+
+_AGAIN = 0.3  # s after which an answer that swallowed its end is ended
 
 
 class TimeUp(BaseException):
-    """The answer computed for longer than it may."""
+    """The answer computed ("timeout") or took ("slow") longer than it may."""
+
+    kind = "timeout"
 
 
 class Channel:
@@ -71,31 +78,31 @@ def main() -> None:
     """Do what one request on stdin asks for."""
     request = json.loads(sys.stdin.buffer.read())
     channel = Channel(request["token"])
-    exercise, cases = _prepared(request)
+    observe, cases = _prepared(request)
     guard = guards.Guard(request["file"], request["allows"], request["private"], request["own"])
     guard.install()
-    _limit(request)
-    channel.report(**_judged(request, exercise, cases, guard))
+    _limit(request, guard, channel)
+    channel.report(**_judged(request, observe, cases, guard))
 
 
 def _prepared(request: dict[str, Any]) -> tuple[Any, list[Any]]:
-    """The cases: as they came, or built here by the check file where they do not travel."""
+    """Who watches, and the cases: as they came, or built here where they do not travel.
+
+    No frame below this one holds the exercise when the answer runs, and no module either.
+    """
     if request["cases"] is not None:
-        return None, request["cases"]
+        return None, [tuple(wire.decode(part) for part in case) for case in request["cases"]]
     from microrecur.course.exercise import find
 
     exercise = find(request["name"])
-    cases = exercise.cases(request["seed"])
-    for name in [name for name in sys.modules if name.startswith(guards.HIDDEN)]:
-        del sys.modules[name]
-    package = sys.modules["microrecur"]
-    for name in ("lessons", "course"):
-        vars(package).pop(name, None)
-    return exercise, cases
+    observe, cases = exercise.observe, exercise.cases(request["seed"])
+    del exercise, find
+    bare.strip([observe, cases], "microrecur" in request["allows"])
+    return observe, cases
 
 
-def _limit(request: dict[str, Any]) -> None:
-    """Time by the processor, memory, and no files, dumps or further processes."""
+def _limit(request: dict[str, Any], guard: Any, channel: Channel) -> None:
+    """Time by the processor and the clock, memory, and no files, dumps or further processes."""
     if resource is None:
         return
     seconds = request["seconds"]
@@ -110,30 +117,48 @@ def _limit(request: dict[str, Any]) -> None:
         with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system has it
             resource.setrlimit(getattr(resource, name), (most, most))
 
-    def up(*_: Any) -> None:
-        raise TimeUp
+    def up(number: int, frame: Any) -> None:
+        if not guard.armed:
+            return
+        raised = TimeUp()
+        raised.kind = "timeout" if number == signal.SIGPROF else "slow"
+        if guard.late:  # the first was swallowed; nobody is asked a second time
+            channel.report(kind=raised.kind, line=guard.line(frame))
+        guard.late = True
+        raise raised
 
-    signal.signal(signal.SIGPROF, up)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+    left = request["until"] - time.monotonic()  # the judge's clock: it is one for all processes
+    for timer, number, at in (
+        (signal.ITIMER_PROF, signal.SIGPROF, seconds),
+        (signal.ITIMER_REAL, signal.SIGALRM, max(0.05, left)),
+    ):
+        signal.signal(number, up)
+        signal.setitimer(timer, at, _AGAIN)
 
 
-def _judged(request: dict[str, Any], exercise: Any, cases: list[Any], guard: Any) -> dict[str, Any]:
+def _judged(request: dict[str, Any], observe: Any, cases: list[Any], guard: Any) -> dict[str, Any]:
     """Load the file, call the function on every case; the first thing that goes wrong ends it."""
     before = _snapshot()
     outcomes: list[dict[str, Any]] = []
+    raised: list[BaseException] = []
     try:
-        guard.armed = True
+        guard.armed, function = True, None
         function = _loaded(request, guard)
         if not callable(function):
             return {"kind": "missing"}
         for case in cases:
-            outcomes.append(_called(function, exercise, case, guard))
+            outcomes.append(_called(function, observe, case, raised))
         found: dict[str, Any] = {"kind": "ran"}
     except BaseException as error:
+        guard.armed = False
         found = _failed(error, request["file"], len(outcomes))
+        if found["kind"] == "error" and observe:
+            theirs = found["line"] is not None or any(error is one for one in raised)
+            found["kind"] = "error" if theirs or not function else "unjudged"
     guard.armed = False
     if resource is not None:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
     if guard.told is not None:  # whether or not it was swallowed
         why, line = guard.told
         return {"kind": "refused", "why": why, "line": line}
@@ -147,15 +172,29 @@ def _loaded(request: dict[str, Any], guard: Any) -> Any:
     module.__file__ = request["file"]
     sys.modules["answer"] = module
     vars(module)["__builtins__"] = vars(builtins) | {"__import__": guard.importer()}
-    exec(compile(request["source"], request["file"], "exec", dont_inherit=True), vars(module))
+    tree = ast.parse(request["source"], request["file"])
+    guard.read(tree)
+    exec(compile(tree, request["file"], "exec", dont_inherit=True), vars(module))
     return vars(module).get(request["function"])
 
 
-def _called(function: Any, exercise: Any, case: Any, guard: Any) -> dict[str, Any]:
-    """One case: what came back, and which arguments are no longer what they were."""
-    args = tuple(wire.decode(part) for part in case) if exercise is None else case
+def _called(
+    function: Any, observe: Any, args: tuple[Any, ...], raised: list[BaseException]
+) -> dict[str, Any]:
+    """One case: what came back, and which arguments are no longer what they were.
+
+    Whatever the answer raises while it is watched is added to `raised`.
+    """
+
+    def answer(*given: Any, **named: Any) -> Any:
+        try:
+            return function(*given, **named)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
     before = [json.dumps(wire.encode(part)) for part in args]
-    value = function(*args) if exercise is None else exercise.call(function, args)
+    value = observe(answer, args) if observe else function(*args)
     after = [json.dumps(wire.encode(part)) for part in args]
     mutated = [k for k, (was, now) in enumerate(zip(before, after)) if was != now]
     return {"value": wire.encode(value), "mutated": mutated}
@@ -169,7 +208,7 @@ def _failed(error: BaseException, file: str, done: int) -> dict[str, Any]:
     except BaseException:  # its __str__ is the learner's
         text = ""
     kinds: list[tuple[Any, str]] = [
-        (TimeUp, "timeout"),
+        (TimeUp, getattr(error, "kind", "")),
         (MemoryError, "memory"),
         (NotImplementedError, "stub"),
         (SystemExit, "exit"),

@@ -148,7 +148,13 @@ def diagnose(
         said = _ended(exercise, run, source)
         if run.kind == "error" and _SHAPES.search(run.why):
             said += shapes(exercise, seed, run.case)
-        if run.case and run.kind in ("error", "memory", "timeout"):  # the cases before went well
+        if run.case and run.kind in (
+            "error",
+            "memory",
+            "timeout",
+            "slow",
+            "unjudged",
+        ):  # the cases before went well
             said += f" ({which(exercise, seed, run.case, len(exercise.cases(seed)))})"
         return Verdict(exercise.name, FAILED, said, run.kind, seed=seed)
     right = beside.right if beside else run_here(exercise, exercise.reference, exercise.cases(seed))
@@ -341,12 +347,27 @@ def _ended(exercise: Exercise, run: Run, source: str) -> str:
         "patched": f"your code replaced {why}; leave it as it is, and write your own beside it",
         "memory": f"{at}{quoted} asked for more than {MEMORY // 2**30} GB of memory",
         "timeout": f"{at}{quoted} was still computing after {why} s; does the loop end?",
-        "slow": f"no answer after {why} s; does it wait for something, or never end?",
+        "slow": (
+            f"{at}{quoted} was still running after {why} s; does it wait for something, or never "
+            "end?"
+            if run.line
+            else f"no answer after {why} s; does it wait for something, or never end?"
+        ),
+        "unjudged": _unjudged(exercise, run),
         "printed": "your code prints more than 1 MB; take the print out of the loop",
         "died": f"your code ended its process before it answered: {why}",
         "garbled": "what came back cannot be read as numbers, text, lists or arrays",
     }
     return sentences.get(run.kind, f"no answer came back ({_clean(run.kind)})")
+
+
+def _unjudged(exercise: Exercise, run: Run) -> str:
+    """What the check file says of an answer it cannot go on with."""
+    why, named = _clean(run.why), exercise.function
+    if why.startswith(f"{named} "):
+        return why
+    told = f"{_clean(run.error)}: {why}" if why else _clean(run.error)
+    return f"what {named} returned is not what the check can read ({told})"
 
 
 def _defines(source: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from microrecur.course import sources, wire
 from microrecur.course.answers import solved
+from microrecur.course.bare import Needs
 from microrecur.course.compare import distance
 from microrecur.course.diagnose import FAILED, PASSED, diagnose, known
 from microrecur.course.exercise import Exercise, folder
@@ -100,6 +101,8 @@ def probe(exercise: Exercise) -> list[str]:
     """The cases are the same for a seed, and no wrong answer hides in them."""
     first, again = (_encoded(exercise, 0) for _ in range(2))
     faults = [] if first == again else ["the probe gives other cases for the same seed"]
+    needs = Needs([exercise.observe, exercise.cases(0)])
+    faults += [f"cases or observer stand on {what}" for what, f in _secret(exercise) if f in needs]
     if isinstance(exercise.probe_rules, str):
         return faults
     if first == _encoded(exercise, 1) and wire.travels(json.loads(first)):
@@ -176,6 +179,14 @@ def apart(run: Run, other: Run) -> float:
     if any(a.mutated != b.mutated for a, b in pairs):
         return np.inf
     return max((distance(a.value, b.value) for a, b in pairs), default=0.0)
+
+
+def _secret(exercise: Exercise) -> Iterator[tuple[str, Any]]:
+    """What the learner's process must not hold, and what it is called."""
+    yield "the reference", exercise.reference
+    yield from ((f"the slip {slip.title!r}", slip.wrong) for slip in exercise.slips)
+    if exercise.numeric is not None:
+        yield "the central differences", exercise.numeric
 
 
 def _encoded(exercise: Exercise, seed: int) -> str:

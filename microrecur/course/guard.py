@@ -7,6 +7,7 @@ alone.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import os
 import sys
@@ -53,7 +54,27 @@ _EVENTS = {
     "shutil.move": _FILES,
     "shutil.copyfile": _FILES,
 }
+# What leads from an answer to whoever runs it: by name in the source, and by event as it runs.
+PRIVATE = frozenset(
+    """
+    f_back f_globals f_locals f_builtins tb_frame tb_next gi_frame cr_frame ag_frame __traceback__
+    __globals__ __closure__ __code__ __subclasses__ __builtins__ __self__ __func__ _getframe
+    _current_frames currentframe get_objects get_referrers get_referents meta_path addaudithook
+    settrace setprofile
+""".split()
+)
+_FRAMES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")
+_INSIDE = frozenset(
+    """
+    sys._getframe sys._current_frames sys.settrace sys.setprofile gc.get_objects gc.get_referrers
+    gc.get_referents
+""".split()
+)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def _looking(name: str) -> str:
+    return f"looks into Python itself ({name}), and an answer only computes"
 
 
 class Refused(BaseException):
@@ -79,7 +100,7 @@ class Guard:
         self.file, self.allows, self.own = file, frozenset(allows), own
         hidden = [*private, *([] if "microrecur" in allows else [own])]
         self.private = tuple(os.path.join(os.path.realpath(folder), "") for folder in hidden)
-        self.armed = False
+        self.armed, self.late, self._asking = False, False, False
         self.told: tuple[str, int | None] | None = None  # what was refused, and in which line
 
     def install(self) -> None:
@@ -92,7 +113,7 @@ class Guard:
         if self.armed and name.partition(".")[0] in ENGINES:
             frame = sys._getframe(1)
             if not self._by_package(frame):
-                self._imports(name, self._line(frame))
+                self._imports(name, self.line(frame))
 
     def importer(self) -> Callable[..., Any]:
         """The `__import__` that the learner's own lines call, for modules loaded before too."""
@@ -125,18 +146,44 @@ class Guard:
             )
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
-        if not self.armed:
+        if not self.armed or self._asking:
             return
         if event in _EVENTS:
-            self.refuse(_EVENTS[event], self._line(sys._getframe(1)))
+            self.refuse(_EVENTS[event], self.line(self._caller()))
         elif event == "open":
-            self._opens(args, sys._getframe(1))
+            self._opens(args, self._caller())
+        elif event in _INSIDE or (event == "object.__getattr__" and args[1] in _FRAMES):
+            self._looks(event, args, self._caller())
+
+    def _caller(self) -> FrameType:
+        """Who did what the hook is called for; to ask is an event too."""
+        self._asking = True
+        frame = sys._getframe(2)
+        self._asking = False
+        return frame
+
+    def read(self, tree: ast.AST) -> None:
+        """Refuse a source that names what leads out of the answer, before it runs."""
+        for node in ast.walk(tree):
+            name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", None)
+            name = node.value if isinstance(node, ast.Constant) else name
+            if isinstance(name, str) and name in PRIVATE:
+                self.refuse(_looking(name), getattr(node, "lineno", None))
+
+    def _looks(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        """Frames and the collector's lists are no business of an answer; libraries may ask."""
+        name = args[1] if event == "object.__getattr__" else event
+        where = frame.f_code.co_filename
+        evaluated = where.startswith("<") and not where.startswith("<frozen")
+        asked = os.path.basename(where) == "inspect.py"  # by currentframe and the like
+        if where == self.file or evaluated or asked or event.startswith("gc."):
+            self.refuse(_looking(name), self.line(frame))
 
     def _opens(self, args: tuple[Any, ...], frame: FrameType) -> None:
         path, mode, flags = args
         writes = any(letter in mode for letter in "wax+") if mode else bool(flags & _WRITING)
         if writes:
-            self.refuse("writes to a file, and an answer only computes", self._line(frame))
+            self.refuse("writes to a file, and an answer only computes", self.line(frame))
         if isinstance(path, int) or self._by_package(frame):
             return
         try:
@@ -144,7 +191,7 @@ class Guard:
         except (TypeError, ValueError):
             return
         if real.startswith(self.private):
-            self.refuse("reads the reference, and the answer is to be your own", self._line(frame))
+            self.refuse("reads the reference, and the answer is to be your own", self.line(frame))
 
     def _by_package(self, frame: FrameType | None) -> bool:
         """Whether the package's own code asks, on behalf of a case the learner was given."""
@@ -157,7 +204,8 @@ class Guard:
             frame = frame.f_back
         return False
 
-    def _line(self, frame: FrameType | None) -> int | None:
+    def line(self, frame: FrameType | None) -> int | None:
+        """The line of the learner's file that a frame, or one that called it, is in."""
         while frame is not None:
             if frame.f_code.co_filename == self.file:
                 return frame.f_lineno

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SECONDS = 5.0  # of the processor, for all cases of an answer
 WALL = 8.0  # on the clock, from the start of the process; a check is over within ten
+_MARGIN = 1.0  # s before that, at which the process itself says in which line it is
 MEMORY = 2 * 2**30
 PRINTED = 2**20  # more than this is a storm, and ends the process
 _REPORT = 64 * 2**20
@@ -44,7 +45,7 @@ class Run:
     """What came of an answer.
 
     `kind` is "ran", or what ended it: "missing", "stub", "syntax", "error", "exit", "refused",
-    "patched", "memory", "timeout", "slow", "printed", "died", "garbled".
+    "patched", "memory", "unjudged", "timeout", "slow", "printed", "died", "garbled".
     """
 
     kind: str
@@ -83,6 +84,7 @@ class Process:
         self._token = secrets.token_hex(16)
         self._folder = tempfile.mkdtemp(prefix="answer-")
         self._wall, self._until = wall, time.monotonic() + wall
+        self._margin = min(_MARGIN, wall / 4)
         self._popen: subprocess.Popen[bytes] | Forked
         if server is not None:
             self._popen = server.start(self._folder)
@@ -149,6 +151,7 @@ class Process:
             "own": str(Path(__file__).parents[1]),
             "seconds": seconds,
             "memory": MEMORY,
+            "until": self._until - self._margin,
         }
         self._send(json.dumps(request).encode())
         alive = self._wait()
@@ -221,8 +224,9 @@ class Process:
             )
             texts = {key: str(found.get(key) or "") for key in ("error", "why")}
             line, case = found.get("line"), int(found.get("case") or 0)
-            if found["kind"] == "timeout":
-                texts["why"] = f"{seconds:g}"
+            if found["kind"] in ("timeout", "slow"):
+                at = seconds if found["kind"] == "timeout" else self._wall - self._margin
+                texts["why"] = f"{at:.2g}"
             return Run(str(found["kind"]), outcomes, **texts, line=line, case=case, printed=printed)
         except (ValueError, TypeError, KeyError, RecursionError):
             return Run("garbled", printed=printed)
