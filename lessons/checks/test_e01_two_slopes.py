@@ -1,6 +1,8 @@
 """Checks of lesson 01: σ and tanh without overflow, and the slopes they hand back."""
 
 import math
+from contextlib import ContextDecorator, contextmanager, nullcontext
+from functools import partial
 
 import numpy as np
 
@@ -16,13 +18,31 @@ def far_and_near(rng: np.random.Generator) -> list[tuple]:
     return [(np.array([[-1000.0, near[0], near[1]], [near[2], near[3], 1000.0]]),)]
 
 
+class NotHushed(ContextDecorator, nullcontext):
+    """Stands in for np.errstate, and changes nothing."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__()
+
+
+@contextmanager
+def heard():
+    """No overflow is hushed: whoever asks NumPy for silence is not given it."""
+    kept = np.errstate, np.seterr
+    try:
+        np.errstate, np.seterr = NotHushed, lambda *args, **kwargs: np.geterr()
+        yield
+    finally:
+        np.errstate, np.seterr = kept
+
+
 def values_and_overflows(f, case: tuple) -> tuple:
     """What f returns, and at which x it overflowed (1) on the way."""
     (x,) = case
     overflowed = np.zeros(x.shape)
     for index in np.ndindex(x.shape):
         try:
-            with np.errstate(over="raise", invalid="raise", divide="raise"):
+            with np.errstate(over="raise", invalid="raise", divide="raise"), heard():
                 f(x[index].reshape(1))
         except (FloatingPointError, OverflowError):  # NumPy's, and that of math.exp
             overflowed[index] = 1.0
@@ -412,25 +432,47 @@ tanh_backward = Exercise(
 # ---------------------------------------------------------------- how steep it gets
 
 
+def rise(x, height=1.0, width=1.0, centre=0.0):
+    """A stretched and moved σ, in plain NumPy: it is called thousands of times."""
+    return height * (0.5 + 0.5 * np.tanh((x - centre) / width / 2))
+
+
 def curves(rng: np.random.Generator) -> list[tuple]:
-    """σ and tanh, and both stretched and moved, so that no known number is the answer."""
-    cases = []
-    for op, where in ((mr.sigmoid, 0.0), (mr.tanh, 0.0), (mr.sigmoid, 1.3), (mr.tanh, -0.9)):
-        height, width = (1.0, 1.0) if where == 0 else rng.uniform((1.6, 0.6), (2.4, 0.8))
-        centre = where + (where != 0) * rng.uniform(-0.2, 0.2)
+    """σ and tanh, and both stretched and moved, so that no known number is the answer.
 
-        def f(x, op=op, height=height, width=width, centre=centre):
-            return height * op((mr.tensor(x) - centre) / width).numpy()
+    The fifth falls more steeply than it rises. The last two are steepest outside of lo … hi, once
+    above and once below.
+    """
 
-        cases.append((f, -4.2, 6.1))
-    return cases
+    def near(value, by=0.2):
+        return value + rng.uniform(-by, by)
+
+    first, edge = near(1.5), near(4.0)
+
+    def falls(x):
+        return rise(x, first, 0.9, -0.6) - rise(x, 2.5 * first, 0.8, edge)
+
+    moved = {"height": near(2.0), "width": near(0.7, 0.1), "centre": near(1.3)}
+    lower = {"height": near(4.0), "width": near(0.35, 0.05), "centre": near(-0.9)}
+    early = {"height": near(3.0), "width": near(1.4, 0.1), "centre": near(2.6)}
+    late = {"height": near(2.6), "width": near(1.3, 0.1), "centre": near(-1.4)}
+    wide = (-4.2, 6.1)
+    return [
+        (rise, *wide),
+        (np.tanh, *wide),
+        (partial(rise, **moved), *wide),
+        (partial(rise, **lower), *wide),
+        (falls, *wide),
+        (partial(rise, **early), -3.1, 1.5),
+        (partial(rise, **late), -0.3, 4.3),
+    ]
 
 
 def steepest(f, lo, hi):
     """Ours: central differences on a grid, then on a finer one around the steepest point."""
+    step = 1e-5
     for points in (2_001, 2_001):
         x = np.linspace(lo, hi, points)
-        step = (hi - lo) / points / 10
         slopes = (f(x + step) - f(x - step)) / (2 * step)
         top = int(np.argmax(slopes))
         lo, hi = x[max(top - 1, 0)], x[min(top + 1, points - 1)]
@@ -440,6 +482,11 @@ def steepest(f, lo, hi):
 def slope_at(f, x, step=1e-4):
     """f′(x) by a central difference."""
     return float((f(np.array([x + step])) - f(np.array([x - step])))[0] / (2 * step))
+
+
+def steepest_either_way(f, lo, hi):  # noqa: D103
+    x = np.linspace(lo, hi, 20_001)
+    return float(np.max(np.abs(np.diff(f(x)) / np.diff(x))))
 
 
 def steepest_place(f, lo, hi):  # noqa: D103
@@ -475,6 +522,20 @@ max_slope = Exercise(
             wrong=lambda f, lo, hi: slope_at(f, (lo + hi) / 2),
             said="when the slope is taken halfway between lo and hi",
             hint="Must the steepest place lie in the middle of where you were asked to look?",
+        ),
+        Slip(
+            "lo and hi not heeded",
+            wrong=lambda f, lo, hi: steepest(f, -100.0, 100.0),
+            said="when f is searched far beyond lo and hi",
+            hint="One curve is steepest to the right of hi, another to the left of lo. Where were "
+            "you asked to look?",
+        ),
+        Slip(
+            "a fall taken for a rise",
+            wrong=steepest_either_way,
+            said="with the steepest fall counted as a slope above 0",
+            hint="One curve falls more steeply than it rises. Which sign has the slope of a fall, "
+            "and is it the largest?",
         ),
         Slip(
             "the mean slope",

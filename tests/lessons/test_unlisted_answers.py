@@ -151,3 +151,106 @@ def test_a_right_checker_passes_however_it_measures(answer, seed):
     exercise = find("e03.gradcheck")
     for case in exercise.cases(seed):
         assert answer(*case) == exercise.reference(*case)
+
+
+# -- e01.max_slope: where to look, and which way is up ---------------------------------------------
+
+
+def chords(x):
+    return lambda f: np.diff(f(x)) / np.diff(x)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda f, lo, hi: chords(np.linspace(-100, 100, 400_001))(f).max(),
+        lambda f, lo, hi: chords(np.linspace(-4.2, 6.1, 20_001))(f).max(),
+        lambda f, lo, hi: chords(np.linspace(lo, 10, 20_001))(f).max(),
+        lambda f, lo, hi: chords(np.linspace(-10, hi, 20_001))(f).max(),
+        lambda f, lo, hi: np.abs(chords(np.linspace(lo, hi, 20_001))(f)).max(),
+        lambda f, lo, hi: -chords(np.linspace(lo, hi, 20_001))(f).min(),
+        lambda f, lo, hi: np.median(chords(np.linspace(lo, hi, 20_001))(f)),
+        lambda f, lo, hi: np.diff(f(np.linspace(lo, hi, 1001))).max() * 100,
+    ],
+)
+def test_a_slope_from_elsewhere_or_of_a_fall_is_wrong(answer, seed):
+    assert judged("e01.max_slope", answer, seed).status == FAILED
+
+
+def one_by_one(f, lo, hi):
+    best = -np.inf
+    for x in np.linspace(lo, hi, 3000):
+        best = max(best, (f(x + 1e-5) - f(x - 1e-5)) / 2e-5)
+    return float(best)
+
+
+def ever_finer(f, lo, hi):
+    for _ in range(3):
+        x = np.linspace(lo, hi, 201)
+        slopes = np.diff(f(x)) / np.diff(x)
+        k = int(slopes.argmax())
+        lo, hi = x[max(k - 1, 0)], x[min(k + 2, 200)]
+    return slopes.max()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda f, lo, hi: chords(np.linspace(lo, hi, 5001))(f).max(),
+        lambda f, lo, hi: chords(np.arange(lo, hi, 1e-3))(f).max(),
+        lambda f, lo, hi: np.gradient(f(x := np.linspace(lo, hi, 4001)), x).max(),
+        one_by_one,
+        ever_finer,
+    ],
+)
+def test_a_slope_may_be_measured_in_many_ways(answer, seed):
+    verdict = judged("e01.max_slope", answer, seed)
+    assert verdict.status == PASSED, verdict.sentence
+
+
+# -- e01.sigmoid, e01.tanh: silence is not safety --------------------------------------------------
+
+
+def hushed(x):
+    with np.errstate(all="ignore"):
+        return 1 / (1 + np.exp(-x))
+
+
+def hushed_for_good(x):
+    before = np.seterr(all="ignore")
+    try:
+        return 1 / (1 + np.exp(-x))
+    finally:
+        np.seterr(**before)
+
+
+def hushed_tanh(x):
+    with np.errstate(over="ignore"):
+        return 1 - 2 / (np.exp(2 * x) + 1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("name", "answer", "slip"),
+    [
+        ("e01.sigmoid", hushed, "1 / (1 + e^−x) as it stands"),
+        ("e01.sigmoid", hushed_for_good, "1 / (1 + e^−x) as it stands"),
+        ("e01.tanh", hushed_tanh, "1 − 2/(e^2x + 1)"),
+    ],
+)
+def test_an_overflow_that_is_hushed_is_an_overflow(name, answer, slip, seed):
+    verdict = judged(name, answer, seed)
+    assert (verdict.status, verdict.slip) == (FAILED, slip)
+    with pytest.raises(FloatingPointError), np.errstate(over="raise"):  # NumPy is as it was
+        np.exp(np.array([1000.0]))
+
+
+def test_a_safe_formula_may_ask_for_silence():
+    def cautious(x):
+        with np.errstate(under="ignore"):
+            small = np.exp(-np.abs(x))
+        return np.where(x >= 0, 1, small) / (1 + small)
+
+    assert judged("e01.sigmoid", cautious).status == PASSED
