@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,6 @@ from microrecur.nn.cells import Cell
 from microrecur.nn.module import Module
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from microrecur.flows.top import TopPath
 
 CELL_SEED = 0  # of the inputs and states a cell is drawn with
@@ -126,6 +125,7 @@ def draw(
         title=title,
         theme=theme,
         rankdir=rankdir,
+        limit=limit,
     )
     drawing.limit, drawing.engine, drawing.timeout = limit, engine, timeout
     return drawing
@@ -178,8 +178,10 @@ def check_options(title: Any, theme: Any, limit: Any, engine: Any, timeout: Any)
         )
     if engine not in ("auto", *ENGINES):
         raise ValueError(f"no engine {engine!r}; there are: auto, {', '.join(ENGINES)}")
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
-        raise ValueError(f"timeout={timeout!r}: seconds the layout may take, more than 0")
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < 1e6:
+        raise ValueError(
+            f"timeout={timeout!r}: seconds the layout may take, more than 0 and under a million"
+        )
 
 
 def view_of(y: Any, level: str | None, unit: int | None = None) -> tuple[Graph, str]:
@@ -233,6 +235,8 @@ def _shares(view: Graph, path: Any) -> Shares:
 
 def _told(view: Graph, show: Collection[str]) -> tuple[frozenset[str], dict[str, float | None]]:
     """What is shown, and the gradients if they are among it."""
+    if not isinstance(show, Collection):
+        raise TypeError(f"show={show!r}: some of {', '.join(labels.TOLD)}, such as {labels.SHOWN}")
     asked = frozenset([show] if isinstance(show, str) else show)
     if not asked <= set(labels.TOLD):
         unknown = ", ".join(map(repr, sorted(asked - set(labels.TOLD))))

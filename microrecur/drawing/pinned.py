@@ -89,8 +89,11 @@ def _laid_out(
     _add_panels(sheet)
     add_lines(sheet)
     scene = Scene("", "", theme=wish.theme, panels=sheet.panels, nodes=list(sheet.nodes.values()))
-    scene.edges = labelled(sheet)
-    scene.nodes += dots(sheet)
+    scene.edges = [line.edge for line in sheet.lines]
+    most = wish.limit
+    if most is None or (len(scene.nodes) <= most[0] and len(scene.edges) <= most[1]):
+        scene.edges = labelled(sheet)
+        scene.nodes += dots(sheet)
     return scene, sheet
 
 

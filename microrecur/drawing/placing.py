@@ -130,10 +130,13 @@ class Board:
     def place(self, request: Request) -> Placed | None:
         """Find the cheapest place and keep it from now on; None if optional and none is free."""
         best: tuple[float, tuple[Text, ...], Point, Box] | None = None
+        sizes = {lines: label_box(lines, (0.0, 0.0), _MARGIN) for lines in request.wrappings}
         for dislike, lines, at, foot in sorted(_candidates(request), key=lambda place: place[0]):
             if best is not None and best[0] <= dislike:
                 break
-            box = label_box(lines, at, _MARGIN)
+            size = sizes[lines]
+            (x, y), across, along = at, size.right, size.high
+            box = Box(x - across, y - along, x + across, y + along)
             cost = dislike + self.cost(box)
             if best is None or cost < best[0]:
                 cost += _BEYOND * self._between(at, foot, request.width)

@@ -146,7 +146,9 @@ class Stepper {
     const { value, shown } = this.data.steps[this.at + 1].ask;
     const text = this.answer.value.trim();
     const off = Math.abs(typed(text) - value);
-    const right = off <= Math.max(0.05 * Math.abs(value), 0.005 + 1e-12);
+    const size = Math.abs(value); // half of the last digit shown is near enough
+    const last = size >= 0.1 || size === 0 ? 0.005 : size >= 1e-3 ? 0.0005 : 0;
+    const right = off <= Math.max(0.05 * size, last + 1e-12);
     this.verdict.classList.toggle("mrs-right", right);
     if (text && Number.isNaN(off)) {
       this.verdict.textContent = "Type a number such as 0.25, or nothing to see it.";

@@ -21,6 +21,7 @@ from microrecur.drawing.steady import without_collecting
 from microrecur.drawing.stepper_steps import Stage, Step
 from microrecur.drawing.stepper_words import Words
 from microrecur.drawing.style import theme as palette
+from microrecur.engine.errors import RenderError
 from microrecur.files import write_whole
 from microrecur.flows.paths import Path, source_id, strongest_path
 
@@ -167,8 +168,16 @@ class Stepper:
     def _repr_html_(self) -> str:
         """A sandboxed frame as high as the picture, at any width, and the controls below it.
 
-        The words inside the frame show where a notebook that is not trusted drops the frame.
+        The words inside the frame show where a notebook that is not trusted drops the frame. Where
+        no picture can be made the steps stand in words, with what is missing.
         """
+        try:
+            return self._frame()
+        except RenderError as error:
+            told = f"{self}\n[no stepper: {' '.join(str(error).split())}]"
+            return f"<pre>{escape(told)}</pre>"
+
+    def _frame(self) -> str:
         page_text, title = self.html(), escape(printable(self.drawing.scene.title))
         width, height = export.size(self.drawing.svg())
         room = f"position:relative;padding-bottom:calc({100 * height / width:.2f}% + {_CONTROLS}px)"
@@ -186,7 +195,7 @@ class Stepper:
         """The stepper for a notebook; text and one line of advice where it cannot be drawn."""
         bundle = {"text/plain": str(self)}
         try:
-            bundle["text/html"] = self._repr_html_()
+            bundle["text/html"] = self._frame()
         except Exception as error:  # a notebook swallows what a repr raises, and shows nothing
             bundle["text/plain"] += f"\n[no stepper: {' '.join(str(error).split())}]"
         return page.wanted(bundle, include, exclude)

@@ -109,6 +109,10 @@ class Stage:
         begun = (start,) if start in self.node(source) else self.node(source)
         return (*begun, *lines, *(id for id in through if id not in lit))
 
+    def told(self, ends: Ends) -> bool:
+        """Whether a line is drawn with its factors beside it."""
+        return bool(self.label(ends))
+
     def edge(self, *ends: Ends) -> Ids:
         """The lines between nodes."""
         return tuple(name for pair in ends for name in self.parts.edges.get(pair, ()))
@@ -176,7 +180,8 @@ def _runs(stage: Stage, path: Path) -> Iterator[tuple[list[Edge], float]]:
     run: list[Edge] = []
     for edge, after in zip(path.edges, path.running):
         run.append(edge)
-        if stage.drawn(edge.source):
+        # A line out of the folded steps has its own label: it is a factor of its own.
+        if stage.drawn(edge.source) or (len(run) == 1 and stage.told((edge.source, edge.target))):
             yield run, after
             run = []
 

@@ -6,6 +6,8 @@ system's fonts, and they differ.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 LINE_HEIGHT = 1.2  # of the text size, from one baseline to the next
 
 # Advance width in thousandths of the text size, rounded to 25, from DejaVu Sans' own table.
@@ -70,6 +72,7 @@ def text_width(text: str, size: float = 11.0) -> float:
     return sum(_ADVANCE.get(c, _WIDE if c > "\u2e7f" else _OTHER) for c in text) * size / 1000
 
 
+@lru_cache(maxsize=4096)  # labels are tried in many places
 def text_box(lines: tuple[str, ...], size: float = 11.0) -> tuple[float, float]:
     """Width and height in points of lines of text set one below the other.
 

@@ -49,6 +49,8 @@ class Wish:
         What is told in nodes and beside lines.
     theme, rankdir
         The palette; the direction of an automatic layout.
+    limit
+        Nodes and edges beyond which a picture is refused when it is made: its labels need no place.
     """
 
     path: Path | None = None
@@ -62,3 +64,4 @@ class Wish:
     names: Names = field(default_factory=Names)
     theme: str = "light"
     rankdir: str = "LR"
+    limit: tuple[int, int] | None = None

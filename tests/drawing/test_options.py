@@ -339,6 +339,7 @@ def test_of_two_edges_between_the_same_nodes_the_path_takes_its_own() -> None:
         ({"limit": (5, "many")}, "the most nodes and the most edges"),
         ({"engine": "dot"}, "there are: auto, wasm, system"),
         ({"timeout": 0}, "seconds the layout may take"),
+        ({"timeout": float("inf")}, "seconds the layout may take"),
         ({"path": [1, 2]}, "this is a list of 2: give one of them"),
     ],
 )

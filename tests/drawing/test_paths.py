@@ -46,3 +46,43 @@ def test_room_is_made_by_fewer_steps_only_where_no_other_room_is() -> None:
     assert len(drawn(loss("lstm", 4))) == 4
     assert len(drawn(at_every_step("lstm", 4))) < 4
     assert len(drawn(at_every_step("lstm", 4), steps="all")) == 4  # as it was asked for
+
+
+def test_a_picture_over_its_limit_is_refused_before_its_labels_are_placed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def never(self: Any, request: Any) -> None:
+        raise AssertionError("a label was placed")
+
+    monkeypatch.setattr("microrecur.drawing.placing.Board.place", never)
+    drawing = mr.draw(loss("rnn", 5), fold=False, limit=(5, 5))
+    with pytest.raises(mr.RenderError, match="up to 5 and 5 are drawn"):
+        drawing.svg()
+    with pytest.raises(AssertionError, match="a label was placed"):
+        mr.draw(loss("rnn", 5), fold=False, limit=None)
+
+
+def test_picture_and_stepper_tell_one_product_of_the_folded_steps() -> None:
+    y = loss("rnn", 30)
+    (fold,) = [n for n in mr.draw(y, path="h0").scene.nodes if n.kind == "folded"]
+    lines = str(mr.step(y, path="h0")).splitlines()
+    (told,) = [line for line in lines if "factors of the folded steps" in line]
+    assert fold.lines[-1].removeprefix("× ") in told
+    before = next(line for line in lines if line.startswith("∂L/∂h₂₈ = "))
+    assert "· U = " in before  # the line out of the fold has a label, and is a step of its own
+
+
+def test_show_must_be_a_collection() -> None:
+    with pytest.raises(TypeError, match="show=5: some of value, grad, local, bound"):
+        mr.draw(loss("rnn", 2), show=5)  # type: ignore[arg-type]
+
+
+def test_without_an_engine_a_stepper_is_shown_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*args: Any, **options: Any) -> str:
+        raise mr.RenderError("no engine <is> usable")
+
+    monkeypatch.setattr("microrecur.drawing.drawing.render_svg", none)
+    shown = mr.step(loss("rnn", 2), path="h0")._repr_html_()
+    assert shown.startswith("<pre>")
+    assert "∂L/∂L = 1: the gradient starts here" in shown
+    assert "[no stepper: no engine &lt;is&gt; usable]" in shown
