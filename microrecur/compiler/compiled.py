@@ -9,13 +9,14 @@ from collections.abc import Callable, Hashable, Sequence
 from threading import RLock
 from typing import Any
 
-from microrecur.compiler.plan import Plan, without_collecting
+from microrecur.compiler.plan import Plan, give_back_memory, without_collecting
 from microrecur.compiler.structure import Given, signature_of
 from microrecur.compiler.trace import Recording
 from microrecur.engine.tracing import CompileError, tracing
 
 KEPT = 32  # recordings of one function that are kept; the one that was used longest ago goes first
 _MANY = 64  # recordings after which a person is told why there are so many
+_LONG = 10_000  # computations whose recording takes tens of megabytes
 _LARGE = 1_000_000  # numbers compared at every call, of which a person is told
 
 
@@ -95,6 +96,8 @@ class Compiled:
         self._last = None
         with without_collecting():
             found = Recording(self.function, args, kwargs, self.name)
+        if found.plan.recorded > _LONG:
+            give_back_memory()
         self._known |= found.known
         self._recorded += 1
         self._warn(found, why)

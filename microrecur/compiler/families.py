@@ -7,13 +7,14 @@ few things the passes think about, however long the sequence is.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from microrecur.compiler.program import BACKWARD, COMPUTED, CONSTANT, Program, static_key
-from microrecur.engine import ops
+from microrecur.engine import kernels, ops
 
 
 class Op:
@@ -64,6 +65,7 @@ class Families:
         self.of: dict[int, Family] = {}
         self.alive: dict[int, Family] = {}
         self._count = 0
+        self.numbers: Sequence[int] = ()
         for nodes, steps in _by_role(program):
             self.found(nodes, steps)
 
@@ -141,6 +143,14 @@ class Families:
                     found[source].append((family, k))
         return found
 
+    def forget_details(self) -> None:
+        """Keep of which family each computation is, in little memory."""
+        numbers = array("i", [-1]) * len(self.program.kind)
+        for n, family in self.of.items():
+            numbers[n] = family.number if self.alive.get(family.number) is family else -1
+        self.numbers = numbers
+        self.of = {}
+
     def remove_dead(self) -> None:
         """Forget what no output needs."""
         of = self.of
@@ -172,8 +182,13 @@ _PLACED = {"getitem", "scatter"}
 
 def _by_role(program: Program) -> list[tuple[Column, list[Any]]]:
     """(computations, their steps) of each role, oldest first."""
-    kind, step, args, shape = program.kind, program.step, program.args, program.shape
-    op, static, dtype, place = program.op, program.static, program.dtype, program.place
+    kind, step, args, place = program.kind, program.step, program.args, program.place
+    op, static = program.op, program.static
+    # Shape and dtype as one number: an operand from elsewhere is only alike where these are too.
+    likes: dict[Any, int] = {}
+    like = [
+        likes.setdefault(both, len(likes)) for both in zip(program.shape, program.dtype, strict=True)
+    ]
     backward = [before[:1] == (BACKWARD,) for before, _ in program.places]
     lasting = _lasting(program)
     role: dict[int, int] = {}
@@ -189,9 +204,11 @@ def _by_role(program: Program) -> list[tuple[Column, list[Any]]]:
             gathered[-1 - n] = ([n], [None])
             continue
         back = backward[place[n]]
-        key: list[Any] = [place[n], op[n], shape[n], dtype[n]]
+        key: list[Any] = [place[n], op[n], like[n]]
         given = static[n]
-        if given and op[n].name not in _PLACED:
+        if given and op[n].name in _PLACED:
+            key.append(kernels.is_basic(given["index"]))
+        elif given:
             said = statics.get(id(given))
             if said is None:
                 said = statics[id(given)] = static_key(given)
@@ -199,12 +216,12 @@ def _by_role(program: Program) -> list[tuple[Column, list[Any]]]:
         for a in args[n]:
             ta = step[a]
             if ta is None:
-                key.append(a if a in lasting else _FAR)
+                key.append(a if a in lasting else (_FAR, like[a]))
             elif ta != t or kind[a] != COMPUTED:
-                key.append(_FAR)
+                key.append((_FAR, like[a]))
             elif back and backward[place[a]] and not (op[n] is ops.add and a == args[n][1]):
                 # What was gathered before differs at the ends; what is added now does not.
-                key.append(_BACK)
+                key.append((_BACK, like[a]))
             else:
                 key.append(-3 - role[a])
         asked: Any = tuple(key)

@@ -144,7 +144,7 @@ class Names:
         """Where a value was recorded, t for the step."""
         program = self.program
         before, after = program.places[program.place[n]]
-        t = program.step[n]
+        t = program.step_of(n)
         return "/".join([*before, *([] if t is None else ["t"]), *after])
 
     # -- naming ------------------------------------------------------------------------------------

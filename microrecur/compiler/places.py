@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,8 +43,12 @@ class Places(Groups):
         self.blocks = {}
         self.readers = {}
         self.whole_weights = {}
+        families = self.families
         for family in self.kind:
             family.columns = []
+            family.nodes = array("i", family.nodes)  # type: ignore[assignment]
+            family.steps = [family.steps[0], family.steps[-1]]
+        families.forget_details()
 
     def _lay_out(self) -> None:
         members: dict[Family, list[Family]] = {}

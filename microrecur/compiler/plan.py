@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,15 +45,10 @@ class Plan:
         The program, to be read.
     """
 
-    def __init__(
-        self,
-        inputs: Sequence[Tensor],
-        outputs: Sequence[Tensor],
-        gradients: Mapping[Tensor, Tensor],
-    ) -> None:
+    def __init__(self, program: Program) -> None:
         self._lock = threading.Lock()
         with without_collecting():
-            self._make(Program(inputs, outputs, gradients))
+            self._make(program)
 
     def _make(self, program: Program) -> None:
         self._program = program
@@ -93,6 +90,11 @@ class Plan:
                 np.copyto(place, array)
             self._run()
             return [out.copy() for out in self._outputs]
+
+    @property
+    def recorded(self) -> int:
+        """How many computations the recording has."""
+        return self._program.recorded
 
     @property
     def source(self) -> str:
@@ -151,6 +153,13 @@ def without_collecting() -> Iterator[None]:
             gc.enable()
 
 
+def give_back_memory() -> None:
+    """Return what a long recording took to the system, which the C library keeps (glibc)."""
+    trim = getattr(ctypes.CDLL(None) if os.name == "posix" else None, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def _passes(program: Program) -> tuple[Families, list[Recurrence]]:
     """Everything that makes a recording less work, in order."""
     families = Families(program)
@@ -205,7 +214,9 @@ def build(
     >>> plan.run([np.array([3.0, 4.0])])
     [array([7., 9.])]
     """
-    return Plan(inputs, outputs, recorded_gradients() if gradients is None else gradients)
+    if gradients is None:
+        gradients = recorded_gradients()
+    return Plan(Program(inputs, outputs, gradients))
 
 
 __all__ = ["Plan", "build"]

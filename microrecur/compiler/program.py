@@ -6,7 +6,8 @@ works out what depends on constants alone. What is left is numbered, oldest firs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from microrecur.engine.tensor import Tensor, ancestry, by_step
 
 BACKWARD = "∂"
+_NO_STEP = -(2**62)
 
 INPUT, CONSTANT, COMPUTED = range(3)
 
@@ -39,9 +41,9 @@ class Program:
         The numbers of the constants.
     names : list of str or None
         Textbook names.
-    filed : list of (scope, name, whether unnamed, number)
+    filed : iterable of (t, place, name, whether unnamed, number)
         Where each recorded tensor was filed, and which computation it is.
-    taken_by : list of (scope, name, whether unnamed, number)
+    taken_by : iterable of (t, place, name, whether unnamed, number)
         By what each gradient is taken, filed likewise, and which computation it is.
     inputs, outputs : list of int
         Those given at every call, those returned.
@@ -81,18 +83,14 @@ class Program:
         self.inputs = [self.number[x] for x in inputs]
         self.outputs = [self.number[y] for y in outputs]
         # What was recorded is let go: how each tensor was filed is all that is asked for later.
-        self.filed = [
-            (x.scope, x.name or (x.op.name if x.op else "number"), x.name is None, n)
-            for x, n in self.number.items()
-        ]
-        self.taken_by = [
-            (x.scope, x.name or (x.op.name if x.op else "number"), x.name is None, self.number[g])
-            for g, x in gradients.items()
-            if g in self.number
-        ]
-        for _, name, unnamed, n in self.taken_by:
+        self.filed = _Filed(self, self.number.items())
+        number = self.number
+        named = ((x, number[g]) for g, x in gradients.items() if g in number)
+        self.taken_by = _Filed(self, named)
+        said: dict[str, str] = {}
+        for _, _, name, unnamed, n in self.taken_by:
             if not unnamed and self.names[n] is None and self.kind[n] == COMPUTED:
-                self.names[n] = f"d_{name}"
+                self.names[n] = said.setdefault(name, f"d_{name}")
         del self.number
 
     def __len__(self) -> int:
@@ -208,14 +206,13 @@ class Program:
     def numbers_by_id(self) -> dict[str, int]:
         """The number of every recorded tensor by its id, as pictures have it."""
         found: dict[str, int] = {}
-        for scope, name, unnamed, n in self.filed:
-            before, t, after = by_step(scope)
-            parts = [*before, *([] if t is None else [f"t{t}"]), *(after if unnamed else ())]
-            found.setdefault(".".join([*parts, name]), n)
-        for scope, name, unnamed, n in self.taken_by:
-            before, t, after = by_step(scope)
-            parts = [*before, *([] if t is None else [f"t{t}"]), *(after if unnamed else ())]
-            found.setdefault(".".join([BACKWARD, *parts, name]), n)
+        for filed, more in ((self.filed, ()), (self.taken_by, (BACKWARD,))):
+            for t, place, name, unnamed, n in filed:
+                before, after = self.places[place]
+                step = () if t is None else (f"t{t}",)
+                found.setdefault(
+                    ".".join((*more, *before, *step, *(after if unnamed else ()), name)), n
+                )
         return found
 
     def forget_details(self) -> None:
@@ -223,11 +220,20 @@ class Program:
         self.args, self.static, self.shape, self.dtype = [], [], [], []
         self.data.clear()
         self._constants.clear()
+        self.kind = array("b", self.kind)  # type: ignore[assignment]
+        self.place = array("i", self.place)  # type: ignore[assignment]
+        steps = [_NO_STEP if t is None else t for t in self.step]
+        self.step = array("q", steps)  # type: ignore[assignment]
+
+    def step_of(self, n: int) -> int | None:
+        """The t in whose scope a computation was recorded."""
+        t = self.step[n]
+        return None if t == _NO_STEP else t
 
     def label(self, n: int) -> str:
         """Its id as in pictures: t3.f; unnamed ones by their op."""
         before, after = self.places[self.place[n]]
-        t = self.step[n]
+        t = self.step_of(n)
         parts = [*before, *([] if t is None else [f"t{t}"])]
         name = self.names[n]
         if name is None:
@@ -235,6 +241,35 @@ class Program:
             parts += after
             name = "number" if op is None else op.name
         return ".".join([*parts, name])
+
+
+class _Filed:
+    """(t, place, name, whether unnamed, number) of tensors, in little memory: there are many."""
+
+    def __init__(self, program: Program, tensors: Iterable[tuple[Tensor, int]]) -> None:
+        kept: dict[Any, int] = {}
+        places: dict[Any, tuple[int, int]] = {}
+        self._ways, self._steps, self._numbers = array("i"), array("q"), array("i")
+        for x, n in tensors:
+            where = places.get(x.scope)
+            if where is None:
+                before, t, after = by_step(x.scope)
+                place = program._place_of(before, after)
+                where = places[x.scope] = (_NO_STEP if t is None else t, place)
+            name = x.name
+            if name is None:
+                op = x.op
+                way = (where[1], "number" if op is None else op.name, True)
+            else:
+                way = (where[1], name, False)
+            self._ways.append(kept.setdefault(way, len(kept)))
+            self._steps.append(where[0])
+            self._numbers.append(n)
+        self._kept = list(kept)
+
+    def __iter__(self) -> Iterator[tuple[int | None, int, str, bool, int]]:
+        for way, t, n in zip(self._ways, self._steps, self._numbers, strict=True):
+            yield (None if t == _NO_STEP else t, *self._kept[way], n)
 
 
 def _without_what_inputs_hide(outputs: Sequence[Tensor], given: set[Tensor]) -> list[Tensor]:

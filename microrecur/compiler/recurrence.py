@@ -38,9 +38,9 @@ def recurrence_of(families: Families, component: list[Family]) -> Recurrence | N
     members = {n for f in component for n in f.nodes}
     directions: set[bool] = set()
     before: dict[Family, set[Family]] = {f: set() for f in component}
+    if any(family.steps[0] is None for family in component):
+        return None
     for family in component:
-        if family.steps[0] is None:
-            return None
         for column in family.columns:
             for a, t in zip(column, family.steps, strict=True):
                 if a in members:

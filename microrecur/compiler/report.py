@@ -101,9 +101,9 @@ def way_of(program: Program, places: Places | None, asked: str) -> str:
         return f"{asked} is a constant: it was computed once, when the plan was made."
     if places is None:
         return f"{asked} is one number, computed by itself in straight Python."
-    family = places.families.of[n]
-    kind = places.kind.get(family)
-    if kind is None or places.families.alive.get(family.number) is not family:
+    family = places.families.alive.get(places.families.numbers[n])
+    kind = None if family is None else places.kind.get(family)
+    if family is None or kind is None:
         return (
             f"{asked} is not computed by itself: what reads it takes it in (a sum over the steps, "
             "a product with a coefficient computed for all steps at once, or a scaled weight)."

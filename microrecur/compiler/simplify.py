@@ -272,7 +272,7 @@ class Simplifier:
         shape = self.program.shape
         if not is_same(w) or len(shape[w[0]]) != 2 or len(shape[x[0]]) not in (1, 2):
             return None
-        if w[0] in self.inside or self.program.dtype[w[0]] != self.program.dtype[x[0]]:
+        if self.program.dtype[w[0]] != self.program.dtype[x[0]]:
             return None
         if len(self.readers[source]) != 1 or not self.outputs.isdisjoint(column):
             return None

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from microrecur.compiler.plan import Plan, build
+from microrecur.compiler.plan import Plan
+from microrecur.compiler.program import Program
 from microrecur.compiler.structure import as_native, objects_in, replaced, skeleton
 from microrecur.compiler.watch import Watch
 from microrecur.engine.primitive import Primitive
@@ -94,8 +95,10 @@ class Recording:
             )
         self._find_sources(given)
         self.known = {id(tensor) for tensor in self._watch.tensors()}
-        self.plan: Plan = build(self._inputs, self._outputs, trace.gradients)
-        del self._trace, self._inputs, self._outputs  # with them goes all that was recorded
+        program = Program(self._inputs, self._outputs, trace.gradients)
+        # With these goes all that was recorded, before the plan takes memory of its own.
+        del self._trace, self._inputs, self._outputs, trace, given, result
+        self.plan = Plan(program)
 
     def _find_sources(self, given: _StandIns) -> None:
         """Say where the numbers of each leaf come from: an argument, a parameter, or a draw."""

@@ -208,3 +208,21 @@ def test_a_running_total_may_be_asked_for_on_the_way():
             on_the_way.append(total)
     check([xs], [total * 2, on_the_way[4]])
     check([xs], [*on_the_way, mr.grad((total * on_the_way[2]).sum(), xs)])
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5, -2.0])
+def test_a_matrix_made_in_the_loop_may_be_a_weight(factor):
+    """The first step's matrix multiplies in every later one.
+
+    A multiple of it is outside of the steps and yet needs one: no loop computes that, so it is
+    taken apart, step by step.
+    """
+    h = mr.tensor(numbers((3, 3), 1))
+    inputs, kept = [h], None
+    for t in range(6):
+        with mr.scope(f"t={t + 1}"):
+            m = mr.tanh(h)
+            kept = m if kept is None else kept
+            h = mr.sigmoid(factor * (m @ kept))
+    check(inputs, [h])
+    check(inputs, [h, *mr.grad(h.sum(), inputs)])
