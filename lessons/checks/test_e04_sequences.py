@@ -32,6 +32,10 @@ def _window_without_next(series, w):
     return _cut(series, w, len(series) - w + 1)
 
 
+def _next_of_every_window(series, w):
+    return np.array([series[n + w] for n in range(len(series) - w + 1)])  # raises at the last
+
+
 def _last_pair_lost(series, w):
     return _cut(series, w, len(series) - w - 1)
 
@@ -59,6 +63,7 @@ make_windows = Exercise(
         Slip(
             "a window without a next value",
             wrong=_window_without_next,
+            also=(_next_of_every_window,),
             said="with one window more, the one after which nothing comes",
             hint="Which y belongs to your last row?",
         ),

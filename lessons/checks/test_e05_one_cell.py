@@ -30,6 +30,14 @@ def _other_side(x, h, Wx, Wh, b):
     return np.tanh(x @ Wx + (Wh @ h.T).T + b)
 
 
+def _from_the_left(x, h, Wx, Wh, b):
+    return np.tanh(x @ Wx + Wh @ h + b)  # as for one column; rows do not fit
+
+
+def _both_from_the_left(x, h, Wx, Wh, b):
+    return np.tanh(Wx @ x + Wh @ h + b)
+
+
 def _no_bias(x, h, Wx, Wh, b):
     return np.tanh(x @ Wx + h @ Wh)
 
@@ -60,6 +68,14 @@ rnn_cell = Exercise(
             said="with Wh transposed: Wh h in place of h Wh",
             hint="h holds one sequence per row. Along which axis of Wh do its H numbers lie in the "
             "product you wrote?",
+        ),
+        Slip(
+            "a weight to the left of its rows",
+            wrong=_from_the_left,
+            also=(_both_from_the_left,),
+            said="with a weight to the left of its rows",
+            hint="x and h hold one sequence per row. On which side of such an array does a weight "
+            "stand, so that every row stays a row?",
         ),
         Slip(
             "no bias",

@@ -7,7 +7,6 @@ it is none of them.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 import time
@@ -18,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from microrecur.course.cases import shapes, which
 from microrecur.course.compare import Fault, agreeing, fault
 from microrecur.course.exercise import Exercise, Slip
-from microrecur.course.process import MEMORY, SECONDS, WALL, Outcome, Process, Run, run_here
+from microrecur.course.process import SECONDS, WALL, Outcome, Process, Run, run_here
+from microrecur.course.words import clean, ended, short_path
 
 if TYPE_CHECKING:
     from microrecur.course.server import Server
 
 PASSED, FAILED, UNTOUCHED = "passed", "failed", "not attempted"
-LONGEST = 300  # of what the learner's own code says
 _SHAPES = re.compile(r"matmul|broadcast|shapes? |dimension|aligned")  # in what NumPy objects
 
 
@@ -92,9 +91,9 @@ def check(
     try:
         source = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return Verdict(exercise.name, UNTOUCHED, f"there is no {_short_path(file)} yet", seed=seed)
+        return Verdict(exercise.name, UNTOUCHED, f"there is no {short_path(file)} yet", seed=seed)
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        said = f"{_short_path(file)} cannot be read as text: {_clean(str(error))}"
+        said = f"{short_path(file)} cannot be read as text: {clean(str(error))}"
         return Verdict(exercise.name, FAILED, said, "file", seed=seed)
     return check_source(
         exercise, source, str(file), seed, seconds=seconds, wall=wall, server=server
@@ -123,7 +122,7 @@ def check_source(
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the reference and every slip answer on the cases of a seed."""
+    """What the reference and every slip, in each of its forms, answer on the cases of a seed."""
 
     right: Run
     wrong: tuple[tuple[Slip, Run], ...]
@@ -131,11 +130,13 @@ class Known:
 
 def known(exercise: Exercise, seed: int) -> Known:
     """Run the reference and every slip, each on cases of its own."""
-    runs = [
-        run_here(exercise, function, exercise.cases(seed))
-        for function in (exercise.reference, *(slip.wrong for slip in exercise.slips))
+    right = run_here(exercise, exercise.reference, exercise.cases(seed))
+    wrong = [
+        (slip, run_here(exercise, function, exercise.cases(seed), True))
+        for slip in exercise.slips
+        for function in (slip.wrong, *slip.also)
     ]
-    return Known(runs[0], tuple(zip(exercise.slips, runs[1:])))
+    return Known(right, tuple(wrong))
 
 
 def diagnose(
@@ -145,7 +146,7 @@ def diagnose(
     if run.kind == "stub":
         return Verdict(exercise.name, UNTOUCHED, "still raises NotImplementedError", seed=seed)
     if run.kind != "ran":
-        said = _ended(exercise, run, source)
+        said = ended(exercise, run, source)
         if run.kind == "error" and _SHAPES.search(run.why):
             said += shapes(exercise, seed, run.case)
         if run.case and run.kind in (
@@ -156,7 +157,11 @@ def diagnose(
             "unjudged",
         ):  # the cases before went well
             said += f" ({which(exercise, seed, run.case, len(exercise.cases(seed)))})"
-        return Verdict(exercise.name, FAILED, said, run.kind, seed=seed)
+        slip = _raised(exercise, run, beside or known(exercise, seed)) if _own(run) else None
+        if slip is None:
+            return Verdict(exercise.name, FAILED, said, run.kind, seed=seed)
+        edges = (slip.missing, slip.extra)
+        return Verdict(exercise.name, FAILED, said, run.kind, slip.hint, slip.title, *edges, seed)
     right = beside.right if beside else run_here(exercise, exercise.reference, exercise.cases(seed))
     found = _first_fault(exercise, run, right)
     if found is None:
@@ -287,6 +292,26 @@ def _match(exercise: Exercise, run: Run, beside: Known) -> tuple[Slip, str] | No
     return None
 
 
+def _own(run: Run) -> bool:
+    """Whether an exception came of the learner's own way to compute."""
+    return run.kind == "error" and run.error not in ("NameError", "RecursionError", "EOFError")
+
+
+def _raised(exercise: Exercise, run: Run, beside: Known) -> Slip | None:
+    """The one slip that raises as the answer does: in the same case, after the same values.
+
+    Shapes that do not fit are met in many ways, so there the objection is the same word for word.
+    """
+    found = {
+        slip.title: slip
+        for slip, slipped in beside.wrong
+        if (slipped.kind, slipped.error, slipped.case) == (run.kind, run.error, run.case)
+        and (slipped.why == run.why or not _SHAPES.search(run.why + slipped.why))
+        and _same(exercise, run, slipped)
+    }
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
 def _same(exercise: Exercise, run: Run, other: Run, only: str | None = None) -> bool:
     """Whether two runs have the same values in every case, or in one output of every case."""
     if len(run.outcomes) != len(other.outcomes):
@@ -329,67 +354,3 @@ def _central_differences(exercise: Exercise, right: Run, seed: int, index: int, 
 
 def _first_hint(exercise: Exercise) -> str:
     return exercise.hints[0] if exercise.hints else ""
-
-
-def _ended(exercise: Exercise, run: Run, source: str) -> str:
-    """What ended a run before there was an answer."""
-    at = f"line {run.line}" if run.line else "your code"
-    why, text = _clean(run.why), _line_of(source, run.line)
-    quoted = f", `{text}`," if text else ""
-    if run.kind == "error":
-        told = f"{_clean(run.error)}: {why}" if why else _clean(run.error)
-        return f"{at}{quoted} raised {told}"
-    sentences = {
-        "missing": f"the answer defines no function {exercise.function}{_defines(source)}",
-        "syntax": f"{at}{quoted} is not Python: {why}",
-        "exit": f"{at} leaves Python (exit, quit or SystemExit); a function answers by `return`",
-        "refused": f"{at}{quoted} {why}",
-        "patched": f"your code replaced {why}; leave it as it is, and write your own beside it",
-        "memory": f"{at}{quoted} asked for more than {MEMORY // 2**30} GB of memory",
-        "timeout": f"{at}{quoted} was still computing after {why} s; does the loop end?",
-        "slow": (
-            f"{at}{quoted} was still running after {why} s; does it wait for something, or never "
-            "end?"
-            if run.line
-            else f"no answer after {why} s; does it wait for something, or never end?"
-        ),
-        "unjudged": _unjudged(exercise, run),
-        "printed": "your code prints more than 1 MB; take the print out of the loop",
-        "died": f"your code ended its process before it answered: {why}",
-        "garbled": "what came back cannot be read as numbers, text, lists or arrays",
-    }
-    return sentences.get(run.kind, f"no answer came back ({_clean(run.kind)})")
-
-
-def _unjudged(exercise: Exercise, run: Run) -> str:
-    """What the check file says of an answer it cannot go on with."""
-    why, named = _clean(run.why), exercise.function
-    if why.startswith(f"{named} "):
-        return why
-    told = f"{_clean(run.error)}: {why}" if why else _clean(run.error)
-    return f"what {named} returned is not what the check can read ({told})"
-
-
-def _defines(source: str) -> str:
-    """The functions that a source does define: a name is soon mistyped."""
-    try:
-        found = [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ""
-    return f"; it defines {_clean(', '.join(found))}" if found else ""
-
-
-def _line_of(source: str, line: int | None) -> str:
-    lines = source.splitlines()
-    text = lines[line - 1].strip() if line and line <= len(lines) else ""
-    return _clean(text)[:80]
-
-
-def _clean(text: str) -> str:
-    """The learner's own words on one line, without what moves a terminal's cursor."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * LONGEST])
-    return " ".join(plain.split())[:LONGEST]
-
-
-def _short_path(file: Path) -> str:
-    return "/".join(file.parts[-3:])

@@ -28,13 +28,16 @@ class Slip:
     title : str
         What went wrong, in a few words; the class report counts by it.
     wrong : callable
-        The wrong answer, with the signature of the right one. It returns; it does not raise.
+        The wrong answer, with the signature of the right one. Where the mistake raises, so may it:
+        an answer that raises the same kind of exception in the same case is then told as this slip.
     said : str
         Completes "your ∂L/∂Wh equals ours …".
     hint : str
         A question, at most 240 characters.
     missing, extra : tuple of str
         Edges "source->target" of the exercise's picture that this answer leaves out or adds.
+    also : tuple of callable
+        The same mistake as other code, where it comes to other numbers or raises.
     """
 
     title: str
@@ -43,6 +46,7 @@ class Slip:
     hint: str
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+    also: tuple[Function, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

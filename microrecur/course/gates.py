@@ -69,7 +69,7 @@ def slips(exercise: Exercise) -> list[str]:
             elif apart(run, right) < APART:
                 faults.append(f"seed {seed}: {slip.title!r} is too near to the right answer")
         for (slip, run), (other, other_run) in combinations(runs, 2):
-            if apart(run, other_run) < APART:
+            if slip is not other and apart(run, other_run) < APART:
                 faults.append(f"seed {seed}: {slip.title!r} and {other.title!r} are not apart")
     return faults
 
@@ -175,6 +175,9 @@ def _run(exercise: Exercise, function: Any, seed: int) -> Run:
 
 def apart(run: Run, other: Run) -> float:
     """How far two answers are from each other, in the case and output where they are farthest."""
+    ends = [(r.kind, r.error, r.why, r.case) for r in (run, other)]
+    if ends[0] != ends[1]:  # one of them raises, or both in other ways
+        return np.inf
     pairs = list(zip(run.outcomes, other.outcomes))
     if any(a.mutated != b.mutated for a, b in pairs):
         return np.inf
@@ -184,7 +187,8 @@ def apart(run: Run, other: Run) -> float:
 def _secret(exercise: Exercise) -> Iterator[tuple[str, Any]]:
     """What the learner's process must not hold, and what it is called."""
     yield "the reference", exercise.reference
-    yield from ((f"the slip {slip.title!r}", slip.wrong) for slip in exercise.slips)
+    for slip in exercise.slips:
+        yield from ((f"the slip {slip.title!r}", wrong) for wrong in (slip.wrong, *slip.also))
     if exercise.numeric is not None:
         yield "the central differences", exercise.numeric
 

@@ -57,12 +57,23 @@ class Run:
     printed: str = ""
 
 
-def run_here(exercise: Exercise, function: Any, cases: Sequence[tuple[Any, ...]]) -> Run:
-    """Call a function of our own, the reference or a slip, on cases that are its to spoil."""
-    outcomes = []
+def run_here(
+    exercise: Exercise, function: Any, cases: Sequence[tuple[Any, ...]], may_raise: bool = False
+) -> Run:
+    """Call a function of our own, the reference or a slip, on cases that are its to spoil.
+
+    A slip may raise, as the mistake does; it is told as an answer is that raises.
+    """
+    outcomes: list[Outcome] = []
     for args in cases:
         before = [json.dumps(wire.encode(part)) for part in args]
-        value = exercise.call(function, args)
+        try:
+            value = exercise.call(function, args)
+        except Exception as error:
+            if not may_raise:
+                raise
+            kind, why = type(error).__name__, str(error)[:1000]
+            return Run("error", tuple(outcomes), kind, why, case=len(outcomes))
         after = [json.dumps(wire.encode(part)) for part in args]
         changed = [k for k, (was, now) in enumerate(zip(before, after)) if was != now]
         outcomes.append(Outcome(wire.decode(wire.encode(value)), tuple(changed)))

@@ -190,19 +190,20 @@ def test_several_cases_say_which():
         ("e00.hello_slope", 0, "for hello_slope(0.5822)"),
         ("e05.match_task", 2, "for match_task('translation')"),
         ("e05.count_params", 1, "for count_params(7, 3, 5, False)"),
-        ("e01.max_slope", 1, "case 2 of 4: lo = -4.2, hi = 6.1"),  # a function has no words
-        ("e02.backprop", 0, "case 1 of 2: root L = 2.555"),
-        ("e03.unbroadcast", 4, "case 5 of 6: shape = (), g of shape (2, 3, 4)"),
-        ("e03.concat_backward", 0, "case 1 of 2: sizes = [4, 3], g of shape (2, 7)"),
-        ("e03.gradcheck", 2, "case 3 of 8: params with A, W, unused"),
-        ("e07.clip_by_global_norm", 0, "case 1 of 2: c = 1.922, 3 grads"),
+        ("e01.max_slope", 1, "case 2 of {}: lo = -4.2, hi = 6.1"),  # a function has no words
+        ("e02.backprop", 0, "case 1 of {}: root L = 2.555"),
+        ("e03.unbroadcast", 4, "case 5 of {}: shape = (), g of shape (2, 3, 4)"),
+        ("e03.concat_backward", 0, "case 1 of {}: sizes = [4, 3], g of shape (2, 7)"),
+        ("e03.gradcheck", 2, "case 3 of {}: params with A, W, unused"),
+        ("e07.clip_by_global_norm", 0, "case 1 of {}: c = 1.922, 3 grads"),
         ("e06.truncated_backward", 0,
-         "case 1 of 4: k = 2, X of shape (5, 2, 3), h0 of shape (2, 4), …"),
+         "case 1 of {}: k = 2, X of shape (5, 2, 3), h0 of shape (2, 4), …"),
     ],
 )  # fmt: skip
 def test_a_case_is_told_in_plain_words(name, index, words):
     exercise = find(name)
-    assert which(exercise, 0, index, len(exercise.cases(0))) == words
+    count = len(exercise.cases(0))
+    assert which(exercise, 0, index, count) == words.format(count)
 
 
 def test_an_answer_that_fails_in_a_later_case_says_in_which():
@@ -277,3 +278,53 @@ def test_a_transposed_square_is_told_as_such():
 )  # fmt: skip
 def test_how_far_answers_are_from_each_other(a, b, far):
     assert distance(a, b) == pytest.approx(far)
+
+
+# -- an answer that raises -------------------------------------------------------------------------
+
+
+def raising(error):
+    def wrong(A):
+        raise error
+
+    return wrong
+
+
+def test_an_answer_that_raises_as_a_slip_does_has_its_hint():
+    source = solution("e05.rnn_cell").replace("h @ Wh", "Wh @ h")
+    verdict = check_source(find("e05.rnn_cell"), source, "rnn_cell.py")
+    assert (verdict.stage, verdict.slip) == ("error", "a weight to the left of its rows")
+    assert verdict.hint.startswith("x and h hold one sequence per row.")
+    assert "raised ValueError: matmul:" in verdict.sentence
+    other = solution("e05.rnn_cell").replace("h @ Wh", "h @ Wx")  # shapes again, others
+    assert check_source(find("e05.rnn_cell"), other, "rnn_cell.py").slip == ""
+
+    source = "def make_windows(s, w):\n    X, y = [], []\n    for n in range(len(s) - w + 1):\n"
+    source += "        X.append(s[n : n + w])\n        y.append(s[n + w])\n    return X, y\n"
+    verdict = check_source(find("e04.make_windows"), source, "make_windows.py")
+    assert (verdict.stage, verdict.slip) == ("error", "a window without a next value")
+    assert verdict.hint == "Which y belongs to your last row?"
+
+
+def test_an_exception_that_may_be_several_slips_is_told_as_none():
+    from dataclasses import replace
+
+    late = replace(TWO.slips[0], title="late", also=(raising(IndexError("list index")),))
+    early = replace(TWO.slips[1], title="early", wrong=raising(IndexError("index 4")))
+    one, both = (replace(TWO, slips=slips) for slips in ((late,), (late, early)))
+
+    def told(exercise, function):
+        run = run_here(exercise, function, exercise.cases(0), may_raise=True)
+        return diagnose(exercise, run, 0).slip
+
+    assert told(one, raising(IndexError("whatever"))) == "late"
+    assert told(both, raising(IndexError("whatever"))) == ""
+    assert told(one, raising(KeyError("whatever"))) == ""
+    other_case = lambda A: (2 * A, A.sum(1)) if len(A) == 2 else [][1]  # noqa: E731
+    assert told(one, other_case) == ""  # the same kind, in another case
+    assert told(one, TWO.slips[0].wrong) == "late"  # its numbers are still its own
+
+
+def test_a_reference_that_raises_is_no_answer():
+    with pytest.raises(ZeroDivisionError):
+        run_here(TWO, raising(ZeroDivisionError()), TWO.cases(0))
