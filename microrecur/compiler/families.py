@@ -130,17 +130,21 @@ class Families:
 
     def reads(self, family: Family) -> set[Family]:
         """The families it reads."""
-        of = self.of
-        return {of[a] for column in family.columns for a in column if a in of}
+        of, found = self.of.get, set[Any]()
+        for column in family.columns:
+            found.update(map(of, column))
+        found.discard(None)
+        return found
 
     def readers(self) -> dict[Family, list[tuple[Family, int]]]:
         """For each family who reads any of it, and at which position."""
-        of = self.of
+        of = self.of.get
         found: dict[Family, list[tuple[Family, int]]] = {f: [] for f in self.alive.values()}
         for family in self.alive.values():
             for k, column in enumerate(family.columns):
-                for source in {of[a] for a in column if a in of}:
-                    found[source].append((family, k))
+                for source in set(map(of, column)):
+                    if source is not None:
+                        found[source].append((family, k))
         return found
 
     def forget_details(self) -> None:
@@ -186,9 +190,8 @@ def _by_role(program: Program) -> list[tuple[Column, list[Any]]]:
     op, static = program.op, program.static
     # Shape and dtype as one number: an operand from elsewhere is only alike where these are too.
     likes: dict[Any, int] = {}
-    like = [
-        likes.setdefault(both, len(likes)) for both in zip(program.shape, program.dtype, strict=True)
-    ]
+    both = zip(program.shape, program.dtype, strict=True)
+    like = [likes.setdefault(found, len(likes)) for found in both]
     backward = [before[:1] == (BACKWARD,) for before, _ in program.places]
     lasting = _lasting(program)
     role: dict[int, int] = {}

@@ -6,7 +6,7 @@ import ctypes
 import gc
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -24,13 +24,20 @@ from microrecur.compiler.recurrence import (
     keeps_small_digits,
     recurrence_of,
 )
-from microrecur.compiler.report import Report, report_of, table, way_of
+from microrecur.compiler.replay import Replay, are_finite
+from microrecur.compiler.report import Report, not_folded, report_of, table, way_of
 from microrecur.compiler.scalars import ScalarPlan, ScalarSource
 from microrecur.compiler.schedule import Schedule
 from microrecur.compiler.simplify import Simplifier
 from microrecur.compiler.totals import even_out, gather_totals
 from microrecur.engine.calculus import recorded_gradients
-from microrecur.engine.tensor import Tensor
+from microrecur.engine.tensor import Tensor, _by_step
+
+Passes = Callable[[Program], tuple[Families, list[Recurrence]]]
+
+_AS_RECORDED = """def run(*inputs):
+    return recorded(inputs)  # the ops as they were recorded, one by one
+"""
 
 
 class Plan:
@@ -43,29 +50,54 @@ class Plan:
     ----------
     source : str
         The program, to be read.
+    fallen_back : str or None
+        Why the plan computes in the recorded order, nothing folded over time: a folded one is run
+        once with the recording's numbers, and is not taken where it does not give its results.
     """
+
+    _run: Callable[[], None] | None
+    _scalars: ScalarPlan | None
+    _places: Places | None
 
     def __init__(self, program: Program) -> None:
         self._lock = threading.Lock()
+        self.fallen_back: str | None = None
         with without_collecting():
-            self._make(program)
+            self._replay = Replay(program)
+            spare = program.copied()
+            self.fallen_back = self._failure(program, _passes)
+            if self.fallen_back is not None and self._failure(spare, _in_recorded_order):
+                self._program, self._run = spare, None
+                self._scalars = self._places = None
 
-    def _make(self, program: Program) -> None:
+    def _failure(self, program: Program, passes: Passes) -> str | None:
+        """Make the plan, run it with the recording's numbers, and say what is wrong with it."""
+        own, expected = program.own
+        program.own = [], []
+        try:
+            self._make(program, passes)
+            return self._replay.difference(self.run(own), expected)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever it is: there is a way that is sure
+            return f"{type(error).__name__}: {error}"
+
+    def _make(self, program: Program, passes: Passes) -> None:
         self._program = program
-        self._places: Places | None = None
-        self._scalars: ScalarPlan | None = None
+        self._run = self._scalars = self._places = None
+        self._floats = [k for k, n in enumerate(program.outputs) if program.dtype[n].kind == "f"]
         numbers = ScalarSource(program)
-        if numbers.fits:
+        if numbers.fits and self.fallen_back is None:
             self._scalars = ScalarPlan(program, numbers)
             return
-        self._places = places = Places(*_passes(program))
+        self._places = places = Places(*passes(program))
         schedule = Schedule(places)
         writer = Writer(schedule.pieces)
         self._run = writer.compiled()
         self._names, self._pieces = Names(places, schedule.ones), schedule.pieces
         self._inputs = [places.spots[n].array() for n in program.inputs]
         self._outputs = [places.spots[n].array() for n in program.outputs]
-        self._report = report_of(program, places, schedule.pieces)
+        self._report = report_of(program, places, schedule.pieces, self.fallen_back)
         # What a run or an explanation needs no more, as long as the sequence is.
         program.forget_details()
         places.forget_details()
@@ -85,11 +117,15 @@ class Plan:
         """
         if self._scalars is not None:
             return self._scalars.run(arrays)
+        if self._run is None:  # neither plan was right
+            return self._replay.run(arrays)
         with self._lock, np.errstate(all="ignore"):
             for place, array in zip(self._inputs, arrays, strict=True):
                 np.copyto(place, array)
             self._run()
-            return [out.copy() for out in self._outputs]
+            found = [out.copy() for out in self._outputs]
+        # Where a number is none, the order of sums decides which: the recording's.
+        return found if are_finite([found[k] for k in self._floats]) else self._replay.run(arrays)
 
     @property
     def recorded(self) -> int:
@@ -114,21 +150,22 @@ class Plan:
     def _read(self) -> tuple[str, dict[str, Any]]:
         if self._scalars is not None:
             return self._scalars.source, self._scalars.namespace
+        if self._run is None:
+            return _AS_RECORDED, {"recorded": self._replay.run}
         reading = Reading(self._names, self._pieces)
         return reading.source, reading.namespace
 
     def report(self) -> Report:
         """Say what was merged, hoisted, batched and joined; calls, buffers and bytes."""
-        if self._places is None:
-            assert self._scalars is not None
-            return table(
-                [
-                    ("recorded computations", f"{self._program.recorded:,}"),
-                    ("merged with an equal one", f"{self._program.merged:,}"),
-                    ("operations on floats per run", f"{self._scalars.count:,}"),
-                ]
-            )
-        return self._report
+        if self._places is not None:
+            return self._report
+        rows = [
+            ("recorded computations", f"{self._program.recorded:,}"),
+            ("merged with an equal one", f"{self._program.merged:,}"),
+        ]
+        if self._scalars is not None:
+            rows.append(("operations on floats per run", f"{self._scalars.count:,}"))
+        return table([*rows, *not_folded(self.fallen_back)])
 
     def explain(self, node: str) -> str:
         """Say where a recorded node such as "t3.f" went.
@@ -155,6 +192,7 @@ def without_collecting() -> Iterator[None]:
 
 def give_back_memory() -> None:
     """Return what a long recording took to the system, which the C library keeps (glibc)."""
+    _by_step.cache_clear()  # what it keeps of a recording keeps the memory around it
     trim = getattr(ctypes.CDLL(None) if os.name == "posix" else None, "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -171,6 +209,14 @@ def _passes(program: Program) -> tuple[Families, list[Recurrence]]:
         Simplifier(families, recurrence, squashed).run()
     families.remove_dead()
     return families, _recurrences(families)
+
+
+def _in_recorded_order(program: Program) -> tuple[Families, list[Recurrence]]:
+    """One computation after another, none of them moved."""
+    steps, program.step = program.step, [None] * len(program)
+    families = Families(program)
+    program.step = steps
+    return families, []
 
 
 def _recurrences(families: Families) -> list[Recurrence]:

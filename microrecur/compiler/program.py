@@ -6,6 +6,7 @@ works out what depends on constants alone. What is left is numbered, oldest firs
 
 from __future__ import annotations
 
+import copy
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -47,6 +48,8 @@ class Program:
         By what each gradient is taken, filed likewise, and which computation it is.
     inputs, outputs : list of int
         Those given at every call, those returned.
+    own : tuple of two lists of ndarray
+        The inputs' and the outputs' numbers of the recorded run itself.
     merged : int
         How many computations were the same as an older one.
     """
@@ -56,6 +59,7 @@ class Program:
         inputs: Sequence[Tensor],
         outputs: Sequence[Tensor],
         gradients: Mapping[Tensor, Tensor],
+        nodes: list[Tensor] | None = None,
     ) -> None:
         self.kind: list[int] = []
         self.op: list[Any] = []
@@ -75,13 +79,15 @@ class Program:
         self.recorded = 0
         # An input need not be a leaf: what it was computed from is then of no interest.
         given = set(inputs)
-        nodes = _without_what_inputs_hide(outputs, given)
+        nodes = ancestry(outputs) if nodes is None else nodes
+        nodes = _without_what_inputs_hide(nodes, outputs, given)
         for tensor in inputs:
             if tensor not in self.number:
                 self.number[tensor] = self._add_leaf(tensor, INPUT)
         self._read(nodes, given)
         self.inputs = [self.number[x] for x in inputs]
         self.outputs = [self.number[y] for y in outputs]
+        self.own = [x._data for x in inputs], [y._data for y in outputs]
         # What was recorded is let go: how each tensor was filed is all that is asked for later.
         self.filed = _Filed(self, self.number.items())
         number = self.number
@@ -119,6 +125,14 @@ class Program:
         self.place.append(place)
         self.names.append(name)
         return len(self.kind) - 1
+
+    def copied(self) -> Program:
+        """The same program, for passes to change apart from this one."""
+        other = copy.copy(self)
+        for name in ("kind", "op", "static", "args", "shape", "dtype", "step", "place", "names"):
+            setattr(other, name, list(getattr(self, name)))
+        other.data, other._constants = dict(self.data), dict(self._constants)
+        return other
 
     def constant(self, data: np.ndarray) -> int:
         """The number of a constant; equal ones share it."""
@@ -272,9 +286,10 @@ class _Filed:
             yield (None if t == _NO_STEP else t, *self._kept[way], n)
 
 
-def _without_what_inputs_hide(outputs: Sequence[Tensor], given: set[Tensor]) -> list[Tensor]:
+def _without_what_inputs_hide(
+    nodes: list[Tensor], outputs: Sequence[Tensor], given: set[Tensor]
+) -> list[Tensor]:
     """What the outputs were computed from, oldest first, not looking beyond the inputs."""
-    nodes = ancestry(outputs)
     if all(x.op is None for x in given):
         return nodes
     needed = set(outputs)

@@ -13,7 +13,9 @@ from microrecur.compiler.places import Places
 from microrecur.compiler.program import CONSTANT, INPUT, Program
 
 
-def report_of(program: Program, places: Places, pieces: Sequence[Straight | Loop]) -> Report:
+def report_of(
+    program: Program, places: Places, pieces: Sequence[Straight | Loop], why: str | None = None
+) -> Report:
     """A table of what was merged, hoisted, batched and joined, of calls and of memory."""
     loops = [p for p in pieces if isinstance(p, Loop)]
     once = sum(len(p.lines) for p in pieces if isinstance(p, Straight))
@@ -43,7 +45,12 @@ def report_of(program: Program, places: Places, pieces: Sequence[Straight | Loop
         ("buffers", f"{len(roots):,}"),
         ("bytes", f"{sum(roots.values()):,}"),
     ]
-    return table(rows)
+    return table([*rows, *not_folded(why)])
+
+
+def not_folded(why: str | None) -> list[tuple[str, str]]:
+    """The row that says why everything is computed in the recorded order, where it is."""
+    return [] if why is None else [("in the recorded order, since folded over time", why)]
 
 
 class Report(str):
