@@ -68,6 +68,13 @@ def _dependents(nodes: Sequence[Tensor], sources: Iterable[Tensor]) -> set[Tenso
     return found
 
 
+def _on_the_way(y: Tensor, sources: Iterable[Tensor]) -> list[Tensor]:
+    """What y was computed from that depends on a source, oldest first."""
+    nodes = ancestry([y])
+    found = _dependents(nodes, sources)
+    return [node for node in nodes if node in found]
+
+
 def _recorded_sweep(
     nodes: Sequence[Tensor],
     wanted: set[Tensor],
@@ -150,14 +157,9 @@ def backward(y: Tensor, gradient: Seed = None) -> None:
             f"backward(): {y._label()} was computed from nothing that requires a gradient; make a "
             "leaf with tensor(..., requires_grad=True), and compute outside no_grad()"
         )
-    nodes = ancestry([y])
-    wanted = {node for node in nodes if node.requires_grad}
-    keep = {node for node in wanted if node.op is None or node.name is not None}
-    found = swept(nodes, wanted, keep, y, seed)
-    for node in keep:
-        g = found.pop(node, None)
-        if g is None:
-            continue
+    found = swept([node for node in ancestry([y]) if node.requires_grad], y, seed)
+    while found:
+        node, g = found.popitem()
         if node.op is None and node.grad is not None:
             node.grad = node.grad + g
         else:
@@ -249,8 +251,7 @@ def vjp(
     look_at(y, "vjp(), which gives numbers where mr.grad gives tensors,")
     start = _seed(y, seed, "vjp()")
     many = [xs] if isinstance(xs, Tensor) else list(xs)
-    nodes = ancestry([y])
-    cotangents = swept(nodes, _dependents(nodes, many), set(many), y, start)
+    cotangents = swept(_on_the_way(y, many), y, start, set(many))
     found = [np.array(cotangents.get(x, np.zeros(x.shape, x.dtype))) for x in many]
     return found[0] if isinstance(xs, Tensor) else found
 
@@ -307,13 +308,12 @@ def jvp(
 def jacobian(y: Tensor, x: Tensor) -> np.ndarray:
     """Return ∂y/∂x, of shape y.shape + x.shape: one sweep back per number of y."""
     look_at(y, "jacobian(), which gives numbers,")
-    nodes = ancestry([y])
-    wanted, keep = _dependents(nodes, [x]), {x}
+    nodes, keep = _on_the_way(y, [x]), {x}
     rows = np.zeros((y.size, *x.shape), x.dtype)
     for k in range(y.size):
         start = np.zeros(y.size, y.dtype)
         start[k] = 1
-        cotangents = swept(nodes, wanted, keep, y, start.reshape(y.shape))
+        cotangents = swept(nodes, y, start.reshape(y.shape), keep)
         if x in cotangents:
             rows[k] = cotangents[x]
     return rows.reshape(y.shape + x.shape)

@@ -16,7 +16,7 @@ import numpy as np
 
 from microrecur.engine.errors import ShapeError
 from microrecur.engine.intervals import EVERYTHING, Range
-from microrecur.engine.tensor import NO_STATIC, Tensor, _filing, of_number
+from microrecur.engine.tensor import Tensor, _filing, _filing_now, of_array, of_number
 from microrecur.engine.tracing import tracing, without_gradient
 
 Rule = Callable[..., Any]
@@ -64,6 +64,9 @@ class Primitive:
     numpy: tuple[Any, ...] = ()
     methods: tuple[str, ...] = ()
     differentiable: bool = field(default=True, init=False)
+    # What `reverse` runs on plain numbers, per operand: where there is none, it calls `pull`.
+    rules: tuple[Rule | float | None, ...] = field(default=(), init=False)
+    constant: bool = field(default=False, init=False)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -92,23 +95,23 @@ class Primitive:
 
     def _of_one(self, inputs: tuple[Tensor]) -> Tensor:
         """Do as `_recorded` for the ops that read one tensor, in fewer steps."""
-        filing = _filing.get()
+        scope, recording = _filing_now()
         (x,) = inputs
-        if not filing[1]:
-            return self._recorded(inputs, {})
-        if x._number is not None and self.number is not None:
-            y = self._of_floats((x._number,))
-            if y is None:
-                return self._recorded(inputs, {})
-            return of_number(y, self, inputs, x.requires_grad and self.differentiable, filing[0])
-        try:
-            data = self.forward(x._data)
-        except (ValueError, IndexError):
-            return self._recorded(inputs, {})  # which says what does not fit
-        if type(data) is not np.ndarray:
-            return self._recorded(inputs, {})
+        number = x._number
         wanted = x.requires_grad and self.differentiable
-        return Tensor(data, self, inputs, NO_STATIC, wanted, filing[0])
+        if recording:
+            try:
+                if number is not None and self.number is not None:
+                    y = self.number(number)
+                    if y - y == 0.0:  # else not finite: NumPy says what it is, and warns of it
+                        return of_number(y, self, inputs, wanted, scope)
+                else:
+                    data = self.forward(x._array if number is None else x._data)
+                    if type(data) is np.ndarray:
+                        return of_array(data, self, inputs, wanted, scope)
+            except (ArithmeticError, ValueError, IndexError):
+                pass  # the long way says what does not fit
+        return self._recorded(inputs, {})
 
     def _recorded(self, inputs: tuple[Tensor, ...], static: dict[str, Any]) -> Tensor:
         """Compute, and record the result unless nothing is recorded now."""
@@ -196,7 +199,7 @@ class Elementwise(Primitive):
     `by_result` gives the same partials as rules (y) of the result alone, where that is quicker and
     as good to 1e-15 absolute (σ′ = y(1−y), which is 0 where σ′ is below rounding); () where not.
 
-    `quick` gives them as rules (y, *xs) of plain arrays that compute the very same in fewer calls;
+    `quick` gives them as rules (y, *xs) of plain numbers that compute the very same in fewer calls;
     () where the partials are as short as it gets.
     """
 
@@ -206,6 +209,7 @@ class Elementwise(Primitive):
 
     def __post_init__(self) -> None:
         self.differentiable = any(partial is not None for partial in self.partials)
+        self.rules = self.quick or self.partials
         # Whether the way back needs no numbers of the operands at all.
         self.constant = all(type(partial) is int for partial in self.partials)
 
@@ -249,6 +253,7 @@ class Linear(Primitive):
 
     def __post_init__(self) -> None:
         self.differentiable = callable(self.transposes) or any(self.transposes)
+        self.rules = () if callable(self.transposes) else self.transposes
 
     def pull(self, k: int, g: Any, y: Any, xs: Sequence[Any], static: dict[str, Any]) -> Any:
         """Return the transpose of operand k applied to g."""
@@ -310,31 +315,30 @@ def operator(card: Primitive) -> Rule:
 
     Whatever is not plainly an op of two tensors to be recorded is left to the card.
     """
-    of_floats = card.number
+    forward, of_floats = card.forward, card.number
+    differentiable = card.differentiable
 
     def method(a: Tensor, b: Any) -> Any:
         if type(b) is not Tensor:
             return card(a, b)
-        filing = _filing.get()
-        if not filing[1]:
-            return card(a, b)
-        if of_floats is not None and a._number is not None and b._number is not None:
+        scope, recording = _filing_now()
+        if recording:
+            wanted = (a.requires_grad or b.requires_grad) and differentiable
             try:
-                y = of_floats(a._number, b._number)
-            except (ArithmeticError, ValueError):
-                return card(a, b)
-            if y - y != 0.0:  # not finite: NumPy says what it is, and warns of it
-                return card(a, b)
-            wanted = (a.requires_grad or b.requires_grad) and card.differentiable
-            return of_number(y, card, (a, b), wanted, filing[0])
-        try:
-            data = card.forward(a._data, b._data)
-        except (ValueError, IndexError):
-            return card(a, b)  # which says what does not fit
-        if type(data) is not np.ndarray:
-            return card(a, b)
-        wanted = (a.requires_grad or b.requires_grad) and card.differentiable
-        return Tensor(data, card, (a, b), NO_STATIC, wanted, filing[0])
+                if of_floats is None or a._number is None or b._number is None:
+                    x, z = a._array, b._array
+                    if x is None or z is None:
+                        x, z = a._data, b._data
+                    data = forward(x, z)
+                    if type(data) is np.ndarray:
+                        return of_array(data, card, (a, b), wanted, scope)
+                else:
+                    y = of_floats(a._number, b._number)
+                    if y - y == 0.0:
+                        return of_number(y, card, (a, b), wanted, scope)
+            except (ArithmeticError, ValueError, IndexError):
+                pass
+        return card(a, b)
 
     return method
 

@@ -7,18 +7,20 @@ until all its contributions are there; single numbers stay Python floats.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from microrecur.engine import ops
-from microrecur.engine.primitive import Elementwise, Linear
+from microrecur.engine.primitive import Elementwise
 from microrecur.engine.tensor import Tensor
 
 # A repeated operand's contributions are gathered before they are summed over the repetition, up to
 # this many numbers each: a bias of a large batch is summed at once, to hold no more memory.
 GATHERED = 4096
+
+NOTHING_YET = object()  # stands for the cotangent of what wants one
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
@@ -43,125 +45,140 @@ def fitted(g: Any, x: Any) -> Any:
 
 
 def swept(
-    nodes: Sequence[Tensor], wanted: set[Tensor], keep: set[Tensor], y: Tensor, seed: np.ndarray
+    nodes: Sequence[Tensor], y: Tensor, seed: np.ndarray, keep: Collection[Tensor] | None = None
 ) -> dict[Tensor, Any]:
-    """Hand cotangents from y back along the wanted nodes, oldest given first; return `keep`'s.
+    """Hand cotangents from y back along the nodes that want one, oldest given first.
 
-    What is returned has its node's shape and dtype; one array may be that of several nodes.
+    Returns those of `keep`; of leaves and of what has a name where that is None. Each has its
+    node's shape and dtype; one array may be that of several nodes.
     """
-    cotangents: dict[Tensor, Any] = {y: seed}
-    owned: set[Tensor] = set()
+    # Every node that wants a cotangent has its place.
+    cotangents: dict[Tensor, Any] = dict.fromkeys(nodes, NOTHING_YET)
+    cotangents[y] = seed
+    shared: set[Tensor] = set()  # whose cotangent another may hold too: it is not to be added to
     found: dict[Tensor, Any] = {}
     for node in reversed(nodes):
         # What has been handed on is let go, so memory stays that of the front.
-        g = cotangents.pop(node, None)
-        if g is None or node not in wanted:
+        g = cotangents.pop(node)
+        if g is NOTHING_YET:
             continue
-        number = node._number
-        if number is not None:
-            if type(g) is not float:
-                g = float(fitted(np.asarray(g), node))
-        elif (
-            type(g) is not np.ndarray or g.shape != node._data.shape or g.dtype != node._data.dtype
-        ):
-            g = fitted(np.asarray(g), node._data)
-        if node in keep:
-            found[node] = g
-        if node.op is None:
-            continue
+        op, number = node.op, node._number
         if number is None:
-            _hand_back(node, g, wanted, cotangents, owned)
-        elif not _hand_back_number(node, g, wanted, cotangents):
-            _hand_back(node, np.asarray(g), wanted, cotangents, owned)
+            data: Any = node._array
+            if type(g) is not np.ndarray or g.shape != data.shape or g.dtype is not data.dtype:
+                g = fitted(np.asarray(g), data)
+        elif type(g) is not float:
+            g = float(fitted(np.asarray(g), node))
+        if (op is None or node.name is not None) if keep is None else node in keep:
+            found[node] = g
+        if op is None:
+            continue
+        if op.constant:
+            _hand_on(node, g, cotangents, shared)
+        elif number is None:
+            _hand_back(node, g, cotangents, shared)
+        elif op.number is None:
+            _hand_back(node, np.asarray(g), cotangents, shared)
+        else:
+            _hand_back_number(node, g, cotangents, shared)
     return found
 
 
-def _hand_back(
-    node: Tensor, g: Any, wanted: set[Tensor], cotangents: dict[Tensor, Any], owned: set[Tensor]
-) -> None:
-    """Add node's cotangent, times each edge's derivative, to that of each wanted input.
+def _hand_on(node: Tensor, g: Any, cotangents: dict[Tensor, Any], shared: set[Tensor]) -> None:
+    """Add node's cotangent, or a whole number of times it, to that of each input that wants one."""
+    for source, times in zip(node.inputs, node.op.rules):  # type: ignore[union-attr]
+        before = cotangents.get(source)
+        if before is None:
+            continue
+        part = g if times == 1 else g * times
+        if before is not NOTHING_YET:
+            _add_to(source, before, part, cotangents, shared)
+        elif type(part) is float:
+            cotangents[source] = part
+        else:
+            if part.size > GATHERED and part.shape != source.shape:
+                part = unbroadcast(part, source.shape)
+            cotangents[source] = part
+            shared.add(source)  # the next one has it too
 
-    `owned` holds the nodes whose cotangent was made here for them alone, and may be added to.
-    """
+
+def _hand_back(node: Tensor, g: Any, cotangents: dict[Tensor, Any], shared: set[Tensor]) -> None:
+    """Add node's cotangent, times each edge's derivative, to that of each input that wants one."""
     op: Any = node.op
-    inputs, static = node.inputs, node.static
+    inputs, static, rules, y = node.inputs, node.static, op.rules, node._data
     elementwise = type(op) is Elementwise
-    xs: Any = ()
-    if elementwise:
-        rules = op.quick or op.partials
-        if not op.constant:
-            xs = [x._data for x in inputs]
+    xs: Any
+    if len(inputs) == 1:
+        xs = (inputs[0]._data,)
+    elif len(inputs) == 2:
+        a, b = inputs
+        xs = (a._array, b._array) if a._number is b._number is None else (a._data, b._data)
     else:
-        rules = op.transposes if type(op) is Linear and not callable(op.transposes) else None
         xs = [x._data for x in inputs]
     for k, source in enumerate(inputs):
-        if source not in wanted:
+        before = cotangents.get(source)
+        rule = rules[k] if rules else op.pull
+        if before is None or rule is None:
             continue
-        if rules is None:
-            part = op.pull(k, g, node._data, xs, static)
+        if not rules:
+            part = rule(k, g, y, xs, static)
+        elif not elementwise:
+            part = rule(g, *xs, **static) if static else rule(g, *xs)
+        elif type(rule) is int:
+            part = g * rule
         else:
-            rule = rules[k]
-            if type(rule) is int:
-                part = g if rule == 1 else g * rule
-            elif rule is None:
-                continue
-            elif elementwise:
-                y = node._data
-                part = g * (rule(y, *xs, **static) if static else rule(y, *xs))
-            else:
-                part = rule(g, *xs, **static) if static else rule(g, *xs)
+            part = g * (rule(y, *xs, **static) if static else rule(y, *xs))
         if part is None:
             continue
         if part.size > GATHERED and part.shape != source.shape:
             part = unbroadcast(part, source.shape)
-        before = cotangents.get(source)
-        if before is None:
-            cotangents[source] = part
-            # A view, or what another holds too, is not to be added to; nor can a NumPy scalar be.
-            if part is not g and type(part) is np.ndarray and part.base is None:
-                owned.add(source)
-        elif type(before) is float or before.shape != part.shape:
-            cotangents[source] = fitted(np.asarray(before), source) + fitted(part, source)
-            owned.discard(source)
-        elif source in owned:
-            np.add(before, part, before)
-        else:
-            cotangents[source] = total = before + part
-            if type(total) is np.ndarray:
-                owned.add(source)
+        if before is not NOTHING_YET:
+            _add_to(source, before, part, cotangents, shared)
+            continue
+        cotangents[source] = part
+        if part.base is not None or part is g:  # another may hold it, or what it is a view of
+            shared.add(source)
 
 
 def _hand_back_number(
-    node: Tensor, g: float, wanted: set[Tensor], cotangents: dict[Tensor, Any]
-) -> bool:
-    """Do the same on Python floats; False, with nothing done, where arrays have to."""
+    node: Tensor, g: float, cotangents: dict[Tensor, Any], shared: set[Tensor]
+) -> None:
+    """Do the same on Python floats, where all operands are such."""
     op: Any = node.op
-    if op.number is None:
-        return False
+    inputs, y = node.inputs, node._number
     elementwise = type(op) is Elementwise
-    xs = [x._number for x in node.inputs]
-    if None in xs:
-        return False
-    y, parts = node._number, []
-    rules = op.partials if elementwise else op.transposes
-    try:
-        for source, rule in zip(node.inputs, rules):
-            if source not in wanted or rule is None:
-                continue
-            if not elementwise:
-                parts.append((source, rule(g, *xs)))
-            elif type(rule) is int:
-                parts.append((source, g * rule))
-            else:
-                parts.append((source, g * rule(y, *xs)))
-    except (ArithmeticError, ValueError):
-        return False
-    for source, part in parts:
+    first = inputs[0]._number
+    xs: Any = (first,) if len(inputs) == 1 else (first, inputs[1]._number)
+    if first is None or xs[-1] is None:
+        _hand_back(node, np.asarray(g), cotangents, shared)
+        return
+    for source, rule in zip(inputs, op.rules):
         before = cotangents.get(source)
-        if before is None:
+        if before is None or rule is None:
+            continue
+        try:
+            part = g * rule(y, *xs) if elementwise else rule(g, *xs)
+        except (ArithmeticError, ValueError):  # NumPy says what it is, and warns of it
+            here, arrays = np.asarray(g), [x._data for x in inputs]
+            part = float(here * rule(node._data, *arrays) if elementwise else rule(here, *arrays))
+        if before is NOTHING_YET:
             cotangents[source] = part
-        elif type(before) is float:
-            cotangents[source] = before + part
         else:
-            cotangents[source] = float(fitted(before, source)) + part
-    return True
+            _add_to(source, before, part, cotangents, shared)
+
+
+def _add_to(
+    source: Tensor, before: Any, part: Any, cotangents: dict[Tensor, Any], shared: set[Tensor]
+) -> None:
+    """Add a contribution to what source has, in place where nobody else holds that."""
+    if type(before) is float is type(part):
+        cotangents[source] = before + part
+    elif type(before) is float or type(part) is float or before.shape != part.shape:
+        before, part = fitted(np.asarray(before), source), fitted(np.asarray(part), source)
+        cotangents[source] = before + part
+        shared.discard(source)
+    elif source in shared or type(before) is not np.ndarray:
+        cotangents[source] = before + part
+        shared.discard(source)
+    else:
+        np.add(before, part, before)

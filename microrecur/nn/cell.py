@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, ClassVar
+from weakref import ref
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -25,6 +26,8 @@ from microrecur.engine.tracing import tracing
 from microrecur.nn.module import Module, generator
 from microrecur.nn.simple import as_tensor, layer_norm
 
+UNCHANGED = nullcontext()  # within a step already
+
 
 class _Views:
     """The slices of a packed parameter, one per gate, by the gate's letter: `U.f`.
@@ -33,23 +36,17 @@ class _Views:
     keeps its value, so all steps share it and a weight's gradient is gathered once.
     """
 
-    def __init__(
-        self,
-        cell: Cell,
-        parameter: Tensor | None,
-        prefix: str,
-        scalar: bool,
-        kept: dict[str, Tensor],
-    ) -> None:
-        self._cell, self._parameter, self._prefix, self._scalar = cell, parameter, prefix, scalar
-        self._kept = kept
-        self.__dict__.update(kept)  # plain attributes, read sixteen times per step
+    def __init__(self, cell: Cell, parameter: Tensor | None, prefix: str, scalar: bool) -> None:
+        # The cell keeps these, so they keep no cell: a cycle would wait for the collector.
+        self._cell, self._parameter = ref(cell), parameter
+        self._prefix, self._scalar = prefix, scalar
 
     def __getattr__(self, letter: str) -> Any:
-        if self._parameter is None:
+        cell = self._cell()
+        if self._parameter is None or cell is None:
             return 0.0
-        view = self._cell._view(self._parameter, self._prefix, letter, self._scalar)
-        self._kept[letter] = view
+        view = cell._view(self._parameter, self._prefix, letter, self._scalar)
+        setattr(self, letter, view)  # a plain attribute from now on, read at every step
         return view
 
 
@@ -132,7 +129,7 @@ class Cell(Module):
         x = self._input(x)
         held = self._state(state, x)
         here = current_scope()
-        opened: Any = nullcontext()
+        opened: Any = UNCHANGED
         if step_of(here) is None:
             opened = scope(f"{STEP}{1 + (step_of(held[0].scope) or 0)}")
         with opened:
@@ -146,10 +143,18 @@ class Cell(Module):
         raise NotImplementedError(f"{type(self).__name__} has no step(): write its equations there")
 
     def _input(self, x: Any) -> Tensor:
+        if type(x) is Tensor and tracing() is None:
+            return x
         return as_tensor(x, self.weight_ih)
 
     def _state(self, state: Any, x: Tensor) -> tuple[Tensor, ...]:
         """The states as tensors filed under the step before; zeros when none are given."""
+        if type(state) is tuple and len(state) == len(self.states) and tracing() is None:
+            for s in state:
+                if type(s) is not Tensor or s.op is None:
+                    break
+            else:
+                return state  # as the step before left it
         name = type(self).__name__
         if state is None:
             state = tuple(np.zeros(self._state_shape(x, s), x.dtype) for s in self.states)
@@ -169,12 +174,18 @@ class Cell(Module):
         return () if x.ndim == 0 else (*x.shape[:-1], self._state_size(letter))
 
     def _check_sizes(self, x: Tensor, held: Sequence[Tensor]) -> None:
+        sizes = [x.shape, *[s.shape for s in held]]
+        views = self.__dict__.get("_views", {})
+        if views.get("sizes") == sizes:  # as at the step before
+            return
         features = x.shape[-1] if x.ndim else 1
         if (
             features == self.input_size
             and (x.ndim or self.hidden_size == 1)
             and all(s.shape == self._state_shape(x, letter) for letter, s in zip(self.states, held))
         ):
+            if tracing() is None:
+                views["sizes"] = sizes
             return
         where = f"{type(self).__name__} at {'/'.join(current_scope())}"
         if features != self.input_size:
@@ -199,22 +210,20 @@ class Cell(Module):
 
     def _weights(self, x: Tensor) -> tuple[_Views, _Views, _Views, _Views]:
         """W, U, b_ih, b_hh, each giving a gate's slice by its letter."""
-        scalar = x.ndim == 0
-        parameters = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         trace = tracing()
         views = self.__dict__.setdefault("_views", {}) if trace is None else trace.views_of(self)
-        key = ("all", scalar, outside_steps(current_scope()), is_recording())
-        version = tuple(None if p is None else (p, p.serial, p.requires_grad) for p in parameters)
-        found = views.get(key)
+        key = (x.ndim == 0, outside_steps(current_scope()), is_recording())
+        W, U, b_ih, b_hh = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+        version: tuple[Any, ...] = (W, W.serial, W.requires_grad, U, U.serial, U.requires_grad)
+        if b_ih is not None and b_hh is not None:
+            version += (b_ih, b_ih.serial, b_ih.requires_grad)
+            version += (b_hh, b_hh.serial, b_hh.requires_grad)
+        found: Any = views.get(key)
         if found is None or found[0] != version:
-            found = views[key] = (version, ({}, {}, {}, {}))
-        W, U, b_ih, b_hh = found[1]
-        return (
-            _Views(self, self.weight_ih, "W", scalar, W),
-            _Views(self, self.weight_hh, "U", scalar, U),
-            _Views(self, self.bias_ih, "b_ih", scalar, b_ih),
-            _Views(self, self.bias_hh, "b_hh", scalar, b_hh),
-        )
+            named = {"W": W, "U": U, "b_ih": b_ih, "b_hh": b_hh}
+            made = tuple(_Views(self, p, name, key[0]) for name, p in named.items())
+            found = views[key] = (version, made)
+        return found[1]
 
     def _view(self, parameter: Tensor, prefix: str, letter: str, scalar: bool) -> Tensor:
         single = len(self.gates) == 1

@@ -563,3 +563,23 @@ def test_sizes_are_whole_positive_numbers(sizes_):
 def test_an_unknown_nonlinearity_lists_the_known():
     text = message(ValueError, lambda: mr.RNNCell(1, 1, nonlinearity="gelu"))
     says(text, "gelu", "tanh", "relu", "sigmoid")
+
+
+def test_sizes_that_do_not_fit_are_refused_at_any_step():
+    cell, x = mr.LSTMCell(3, 4, seed=0), np.ones((2, 3))
+    state = cell(x, cell(x))
+    with pytest.raises(mr.ShapeError, match="5 features"):
+        cell(np.ones((2, 5)), state)
+    with pytest.raises(mr.ShapeError, match="state h has shape"):
+        cell(np.ones((1, 3)), state)
+    assert cell(x, state)[0].shape == (2, 4)
+
+
+def test_a_parameter_that_is_replaced_or_assigned_is_read_anew():
+    cell, x = mr.LSTMCell(1, 2, seed=0), np.ones((1, 1))
+    before = [cell(x)[0].numpy()]
+    cell.bias_hh.assign(np.ones(8))
+    before.append(cell(x)[0].numpy())
+    cell.weight_ih = mr.tensor(np.ones((8, 1)), requires_grad=True)
+    before.append(cell(x)[0].numpy())
+    assert not np.allclose(before[0], before[1]) and not np.allclose(before[1], before[2])
