@@ -244,6 +244,10 @@ def _product_first(seq, p0, P):
         return float(np.log(product))
 
 
+def _never_a_logarithm(seq, p0, P):
+    return float(p0[seq[0]] * P[seq[:-1], seq[1:]].prod())
+
+
 def _transposed(seq, p0, P):
     return float(np.log(p0[seq[0]]) + np.log(P[seq[1:], seq[:-1]]).sum())
 
@@ -273,6 +277,13 @@ markov_logprob = Exercise(
             said="as long as the product fits into a float64; then it is −∞",
             hint="What is 0.25 to the power 2000 in float64? At which point of the sum is the "
             "logarithm better taken?",
+        ),
+        Slip(
+            "no logarithm",
+            wrong=_never_a_logarithm,
+            said="before the logarithm is taken; of two thousand steps nothing is left but 0",
+            hint="You return the probability itself. What is asked for, and what becomes of a "
+            "product when its logarithm is taken?",
         ),
         Slip(
             "P transposed",
@@ -345,6 +356,10 @@ def _minmax(series, n_train):
     return (series - train.min()) / (train.max() - train.min())
 
 
+def _minmax_of_all(series, n_train):
+    return (series - series.min()) / (series.max() - series.min())
+
+
 def _not_divided(series, n_train):
     return series - series[:n_train].mean()
 
@@ -364,26 +379,25 @@ standardise = Exercise(
     probe=standardise_probe,
     reference=standardise_reference,
     outputs=("scaled series",),
-    axes={"scaled series": ("day",)},
+    axes={"scaled series": ("point",)},
     slips=(
         Slip(
             "mean of the whole series",
             wrong=_whole_series,
             said="with mean and spread of the whole series, the future included",
-            hint="On day 80, could you have known that mean?",
+            hint="At the end of the training part, could you have known that mean?",
         ),
         Slip(
             "spread of the whole series",
             wrong=_spread_of_all,
             said="with the mean of the training part, but the spread of all",
-            hint="Your mean was known on the last day of training. Was the number you divide by?",
+            hint="Your mean was known when the training part ended. Was the number you divide by?",
         ),
         Slip(
             "each part by itself",
             wrong=_each_its_own,
             said="when the test part is scaled by its own mean and spread",
-            hint="Tomorrow one single value arrives. With which mean and spread would you scale "
-            "it?",
+            hint="One single new value arrives. With which mean and spread would you scale it?",
         ),
         Slip(
             "divides by n − 1",
@@ -400,6 +414,13 @@ standardise = Exercise(
             "deviation 1?",
         ),
         Slip(
+            "min and max of the whole series",
+            wrong=_minmax_of_all,
+            said="scaled to 0 … 1 by minimum and maximum of the whole series, the future included",
+            hint="Two things at once: could you have known that maximum when the training part "
+            "ended? And does the task scale by minimum and maximum?",
+        ),
+        Slip(
             "not divided",
             wrong=_not_divided,
             said="before it is divided by the spread",
@@ -409,7 +430,8 @@ standardise = Exercise(
             "divides by the variance",
             wrong=_by_variance,
             said="divided by the variance",
-            hint="The values are in sunspots. In which unit is what you divide by?",
+            hint="If the values were in metres, in which unit would be what you divide by, and in "
+            "which one your result?",
         ),
     ),
     hints=(

@@ -138,6 +138,14 @@ def _from_zeros(X, h0, Wx, Wh, b, return_sequences):
     return states if return_sequences else states[-1]
 
 
+def _from_the_left_of_rows(X, h0, Wx, Wh, b, return_sequences):
+    return np.tanh(X[0] @ Wx + Wh @ h0 + b)  # raises: rows do not fit
+
+
+def _all_from_the_left(X, h0, Wx, Wh, b, return_sequences):
+    return np.tanh(Wx @ X[0] + Wh @ h0 + b)
+
+
 def _h0_every_step(X, h0, Wx, Wh, b, return_sequences):
     states = np.stack([np.tanh(x @ Wx + h0 @ Wh + b) for x in X])
     return states if return_sequences else states[-1]
@@ -197,6 +205,14 @@ rnn_forward = Exercise(
             said="when every step reads h0",
             hint="Change X[0] and look at your last state: should it notice?",
             missing=("t1.h->t2.mul2", "t2.h->t3.mul2"),
+        ),
+        Slip(
+            "a weight to the left of its rows",
+            wrong=_from_the_left_of_rows,
+            also=(_all_from_the_left,),
+            said="with a weight to the left of its rows",
+            hint="x_t and h hold one sequence per row. On which side of such an array does a "
+            "weight stand, so that every row stays a row?",
         ),
         Slip(
             "always the last state",

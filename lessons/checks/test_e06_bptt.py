@@ -131,6 +131,26 @@ def _not_transposed(*case):
     return _walk(*case, back=lambda dz, Wh: dz @ Wh)
 
 
+def _from_the_left(*case):
+    return _walk(*case, back=lambda dz, Wh: Wh @ dz)  # as for one column; rows do not fit
+
+
+def _weights_on_their_side(*case):
+    dX, dWx, dWh, db, dh0 = _walk(*case)
+    return dX, dWx, dWh.T, db, dh0
+
+
+def _added_on_their_side(X, h0, Wx, Wh, b, dH):
+    dz, dWx = dH[-1] * (1 - _states(X, h0, Wx, Wh, b)[-1] ** 2), np.zeros(Wx.shape)
+    dWx += dz.T @ X[-1]  # raises: units × inputs into inputs × units
+    return dWx
+
+
+def _summed_on_their_side(X, h0, Wx, Wh, b, dH):
+    dz = dH[-1] * (1 - _states(X, h0, Wx, Wh, b)[-1] ** 2)
+    return np.zeros(Wx.shape) + dz.T @ X[-1]  # raises with other words
+
+
 rnn_backward = Exercise(
     name="e06.rnn_backward",
     task="Carry the gradient back through T steps of an RNN, to X, Wx, Wh, b and h₀.",
@@ -228,6 +248,21 @@ rnn_backward = Exercise(
             "and want i: along which axis do you sum?",
             missing=CARRY,
         ),
+        Slip(
+            "a weight to the left of its rows",
+            wrong=_from_the_left,
+            said="with a weight to the left of its rows",
+            hint="dz holds one sequence per row, and forward a weight stood to the right of its "
+            "rows. On which side does its transpose stand on the way back?",
+        ),
+        Slip(
+            "a gradient of the weights on its side",
+            wrong=_weights_on_their_side,
+            also=(_added_on_their_side, _summed_on_their_side),
+            said="transposed",
+            hint="Row i of Wh belongs to unit i before the step, row i of Wx to input i. In your "
+            "product, which of the two gives the rows: what was read, or dz?",
+        ),
     ),
     hints=(
         "Where does each h_t go? Draw its arrows in the unrolled graph and count them: how many "
@@ -291,6 +326,11 @@ def _contributions_largest(*case):
     return _with_norms(_terms(*case), lambda term: np.linalg.norm(term, 2))
 
 
+def _contributions_on_their_side(*case):
+    terms, norms = _with_norms(_terms(*case))
+    return terms.transpose(0, 2, 1), norms
+
+
 contributions = Exercise(
     name="e06.contributions",
     task="Split ∂L/∂Wh into the terms of its T uses.",
@@ -326,6 +366,13 @@ contributions = Exercise(
             wrong=_contributions_running,
             said="added up as the walk goes, so that each holds those of all later steps too",
             hint="If terms[0] is already the whole of ∂L/∂Wh, what do all T of them sum to?",
+        ),
+        Slip(
+            "terms on their side",
+            wrong=_contributions_on_their_side,
+            said="transposed, each by itself",
+            hint="Row i of Wh belongs to unit i before the step, row i of Wx to input i. In your "
+            "product, which of the two gives the rows: what was read, or dz?",
         ),
         Slip(
             "norm squared",

@@ -6,7 +6,7 @@ Each was written by someone who read the task and not the check.
 import numpy as np
 import pytest
 
-from microrecur.course.diagnose import FAILED, PASSED, diagnose
+from microrecur.course.diagnose import FAILED, PASSED, check_source, diagnose
 from microrecur.course.exercise import find
 from microrecur.course.process import run_here
 
@@ -254,3 +254,106 @@ def test_a_safe_formula_may_ask_for_silence():
         return np.where(x >= 0, 1, small) / (1 + small)
 
     assert judged("e01.sigmoid", cautious).status == PASSED
+
+
+# -- lessons 04 to 06: the likely form of a slip, also where it raises -----------------------------
+
+PLAIN = {
+    "e04.make_windows": """
+def make_windows(s, w):
+    X, y = [], []
+    for n in range(len(s) - w):
+        X.append(s[n : n + w])
+        y.append(s[n + w])
+    return np.array(X), np.array(y)
+""",
+    "e04.markov_logprob": """
+def markov_logprob(seq, p0, P):
+    return np.log(p0[seq[0]]) + np.log([P[i, j] for i, j in zip(seq, seq[1:])]).sum()
+""",
+    "e04.standardise": """
+def standardise(s, n):
+    known = s[:n]
+    return (s - known.mean()) / known.std()
+""",
+    "e05.rnn_cell": """
+def rnn_cell(x, h, Wx, Wh, b):
+    return np.tanh(x @ Wx + h @ Wh + b)
+""",
+    "e05.rnn_forward": """
+def rnn_forward(X, h, Wx, Wh, b, return_sequences):
+    states = []
+    for x in X:
+        h = np.tanh(x @ Wx + h @ Wh + b)
+        states.append(h)
+    return np.array(states) if return_sequences else h
+""",
+    "e06.rnn_backward": """
+def rnn_backward(X, h0, Wx, Wh, b, dH):
+    hs = [h0]
+    for x in X:
+        hs.append(np.tanh(x @ Wx + hs[-1] @ Wh + b))
+    dX, dWx, dWh, db, carry = map(np.zeros_like, (X, Wx, Wh, b, h0))
+    for t in reversed(range(len(X))):
+        dz = (dH[t] + carry) * (1 - hs[t + 1] ** 2)
+        dX[t] = dz @ Wx.T
+        dWx += X[t].T @ dz
+        dWh += hs[t].T @ dz
+        db += dz.sum(axis=0)
+        carry = dz @ Wh.T
+    return dX, dWx, dWh, db, carry
+""",
+}
+
+
+def checked(name, spoilt=None, seed=0):
+    """The plain answer, with one part of it spoilt, checked as a learner's file is."""
+    source = f"import numpy as np\n{PLAIN[name]}"
+    if spoilt:
+        assert source.count(spoilt[0]) == 1
+        source = source.replace(*spoilt)
+    return check_source(find(name), source, "answer.py", seed)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_plain_answer_is_right(name):
+    assert checked(name).status == PASSED
+
+
+LEFT = "a weight to the left of its rows"
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "spoilt", "slip"),
+    [
+        ("e04.make_windows", "len(s) - w", "len(s) - w + 1", "a window without a next value"),
+        (
+            "e04.markov_logprob",
+            "np.log(p0[seq[0]]) + np.log([P[i, j] for i, j in zip(seq, seq[1:])]).sum()",
+            "p0[seq[0]] * np.prod([P[i, j] for i, j in zip(seq, seq[1:])])",
+            "no logarithm",
+        ),
+        (
+            "e04.standardise",
+            "(s - known.mean()) / known.std()",
+            "(s - s.min()) / (s.max() - s.min())",
+            "min and max of the whole series",
+        ),
+        ("e05.rnn_cell", "h @ Wh", "Wh @ h", LEFT),
+        ("e05.rnn_forward", "h @ Wh", "Wh @ h", LEFT),
+        ("e06.rnn_backward", "dz @ Wh.T", "Wh @ dz", LEFT),
+        ("e06.rnn_backward", "dz @ Wh.T", "Wh.T @ dz", LEFT),
+        ("e06.rnn_backward", "dz @ Wx.T", "Wx @ dz", LEFT),
+        (
+            "e06.rnn_backward",
+            "hs[t].T @ dz",
+            "dz.T @ hs[t]",
+            "a gradient of the weights on its side",
+        ),
+        ("e06.rnn_backward", "X[t].T @ dz", "dz.T @ X[t]", "a gradient of the weights on its side"),
+    ],
+)
+def test_a_likely_mistake_is_recognised(name, part, spoilt, slip):
+    verdict = checked(name, (part, spoilt), seed=1)
+    assert (verdict.status, verdict.slip) == (FAILED, slip), verdict.sentence
+    assert "?" in verdict.hint
