@@ -7,6 +7,7 @@ coefficients and the rest do not recur and are computed for all steps at once.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from microrecur.compiler.families import PRODUCTS, Column, Families, Family, is_same
@@ -19,7 +20,7 @@ from microrecur.compiler.forms import (
     scaled,
     sum_of,
 )
-from microrecur.compiler.program import COMPUTED
+from microrecur.compiler.program import BACKWARD, COMPUTED
 from microrecur.compiler.recurrence import Recurrence
 from microrecur.engine import ops
 
@@ -81,6 +82,8 @@ class Simplifier:
                 if not self._is_one(number) or z not in b.columns:
                     continue
                 first, second = a.columns[1 - j], b.columns[1 - b.columns.index(z)]
+                if not self._is_bounded(first):
+                    continue  # at z = 1 the digits of h would drown in those of n
                 if any(shape[c[0]] != shape[n] for c in (first, second, z)):
                     continue
                 apart = self.families.apply(ops.sub, [second, first], family)
@@ -90,6 +93,10 @@ class Simplifier:
                 for made in (apart, part):
                     self.readers[self.families.of[made[0]]] = []
                 return
+
+    def _is_bounded(self, column: Column) -> bool:
+        source = self.families.of.get(column[0])
+        return source is not None and source.op in (ops.tanh, ops.sigmoid, ops.sin, ops.cos)
 
     def _is_one(self, column: Column) -> bool:
         data = self.program.data.get(column[0])
@@ -122,8 +129,27 @@ class Simplifier:
                 return None
             k = recurring.index(True)
             a = self._of_column(columns[k], family)
-            return None if a is None else scaled(a, ("column", columns[1 - k]))
+            if a is None or not self._spreads(family, columns[1 - k], a):
+                return None
+            return scaled(a, ("column", columns[1 - k]))
         return None
+
+    def _spreads(self, product: Family, factor: Column, form: Form) -> bool:
+        """Whether factor ⊙ (a + b) may be written factor ⊙ a + factor ⊙ b.
+
+        Where a + b cancels that loses the digits, and ∞ ⊙ 1 becomes ∞ − ∞. So values keep their
+        sums together, but for powers of 2, which scale exactly; only cotangents are taken apart:
+        what the steps pass back, and what the loss adds at each of them.
+        """
+        if len(form.terms) + len(form.rest) < 2:
+            return True
+        program = self.program
+        if program.places[program.place[product.nodes[0]]][0][:1] == (BACKWARD,):
+            return True
+        number = program.data.get(factor[0])
+        if number is None or number.size != 1 or not is_same(factor):
+            return False
+        return abs(math.frexp(float(number.reshape(())))[0]) == 0.5
 
     def _of_column(self, column: Column, family: Family) -> Form | None:
         if not self._recurs(column):
@@ -153,12 +179,13 @@ class Simplifier:
             reader.columns[k] == family.nodes
             and reader.nodes[0] in self.inside
             and self.program.shape[reader.nodes[0]] == self.program.shape[family.nodes[0]]
-            and self._takes(reader, k)
+            and self._takes(reader, k, self.forms.get(family))
         )
 
-    def _takes(self, reader: Family, k: int) -> bool:
+    def _takes(self, reader: Family, k: int, form: Form | None) -> bool:
         if reader.op is ops.mul:
-            return not self._recurs(reader.columns[1 - k])
+            other = reader.columns[1 - k]
+            return not self._recurs(other) and (form is None or self._spreads(reader, other, form))
         if reader.op in (ops.add, ops.sub):
             other = reader.columns[1 - k]
             shape = self.program.shape
