@@ -93,15 +93,18 @@ class Recording:
                 f"{name} returns {_said(result)}: there is nothing to compute. A compiled function "
                 "returns tensors, in tuples, lists or dicts; what it does besides happens once"
             )
-        self._find_sources(given)
+        nodes = self._find_sources(given)
         self.known = {id(tensor) for tensor in self._watch.tensors()}
-        program = Program(self._inputs, self._outputs, trace.gradients)
+        program = Program(self._inputs, self._outputs, trace.gradients, nodes)
         # With these goes all that was recorded, before the plan takes memory of its own.
-        del self._trace, self._inputs, self._outputs, trace, given, result
+        del self._trace, self._inputs, self._outputs, trace, given, result, nodes
         self.plan = Plan(program)
 
-    def _find_sources(self, given: _StandIns) -> None:
-        """Say where the numbers of each leaf come from: an argument, a parameter, or a draw."""
+    def _find_sources(self, given: _StandIns) -> list[Tensor]:
+        """Say where the numbers of each leaf come from: an argument, a parameter, or a draw.
+
+        Return all that the outputs were computed from, oldest first.
+        """
         born, nodes = self._trace.born, ancestry(self._outputs)
         for node in nodes:
             if node.serial <= born and node.op is not None:
@@ -122,6 +125,7 @@ class Recording:
         for parameter in self._parameters:
             self._watch.look_into(parameter, parameter._label())
         self._needing = [p for p in self._parameters if p.requires_grad]
+        return nodes
 
     # -- results -----------------------------------------------------------------------------------
 

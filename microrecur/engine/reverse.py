@@ -28,10 +28,12 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
 
     Works on arrays and on tensors; this is the only place where broadcasting is undone.
     """
-    extra = np.ndim(g) - len(shape)
+    given: tuple[int, ...] = getattr(g, "shape", ())
+    extra = max(len(given) - len(shape), 0)
+    kept = given[extra:]
     if extra:
         g = ops.sum(g, axis=tuple(range(extra)))
-    repeated = tuple(k for k, (n, m) in enumerate(zip(np.shape(g), shape, strict=True)) if n != m)
+    repeated = tuple(k for k, (n, m) in enumerate(zip(kept, shape, strict=True)) if n != m)
     return ops.sum(g, axis=repeated, keepdims=True) if repeated else g
 
 
