@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
-from microrecur.course.exercise import NAME, UnknownExercise, folder, select
+from microrecur.course import sources
+from microrecur.course.exercise import NAME, UnknownExercise, folder, select, stems
 from microrecur.files import write_whole
 
 _STUB = '''
@@ -57,6 +60,12 @@ def {function}_probe(rng):
     section="A heading of the lesson",
 )
 '''
+UNFILLED = (
+    "Say in one line what is asked for.",
+    "Why it is so, in one line.",
+    "A heading of the lesson",
+    "What happens to every number?",
+)  # lines of the templates that tell an author what to write in their place
 _HEADS = {
     "exercises": '"""Exercises of lesson {number}."""\n',
     "solutions": '"""Lesson {number}, solved."""\n',
@@ -65,13 +74,20 @@ _HEADS = {
 
 
 def new(name: str) -> list[Path]:
-    """Write stub, solution and check of an exercise, to be filled in; they pass the gates as is.
+    """Write stub, solution and check of an exercise, to be filled in.
+
+    They pass every gate but the one that finds what is not filled in.
 
     Raises
     ------
     UnknownExercise
-        When the name is no name, or is taken.
+        When the name is no name, or is taken, or the lessons are an installed copy.
     """
+    if {"site-packages", "dist-packages"} & set(folder().parts):
+        raise UnknownExercise(
+            f"{folder()} is an installed copy, and what is written there is in no clone; go into "
+            "a clone, and add --lessons lessons"
+        )
     if not NAME.fullmatch(name):
         raise UnknownExercise(f"an exercise is named like e06.rnn_backward, not {name!r}")
     lesson, _, function = name.partition(".")
@@ -85,6 +101,27 @@ def new(name: str) -> list[Path]:
                 raise UnknownExercise(f"{file} has a {function} already")
         made.append((file, text.rstrip("\n") + "\n" + body.format(name=name, function=function)))
     return [write_whole(file, text) for file, text in made]
+
+
+def use(lessons: str) -> None:
+    """Take the lessons of this folder for those of the package, from here on.
+
+    Raises
+    ------
+    UnknownExercise
+        When it is no folder of lessons.
+    """
+    root = Path(lessons).absolute()
+    if lacking := [w for w in ("exercises", "checks", "solutions") if not (root / w).is_dir()]:
+        raise UnknownExercise(
+            f"{lessons} is no folder of lessons: it has no {', '.join(lacking)}; "
+            "give that of a clone, which is called lessons"
+        )
+    import_module("microrecur.lessons").__path__ = [str(root)]
+    for cached in (stems, sources.names):
+        cached.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("microrecur.lessons.")]:
+        del sys.modules[name]
 
 
 def _file(lesson: str, where: str) -> Path:

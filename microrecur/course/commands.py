@@ -14,6 +14,8 @@ LAB = """\
 examples:
   a workspace of your own, open in JupyterLab
     microrecur lab my-course
+  the workspace alone: no server is started, and JupyterLab need not be there
+    microrecur lab my-course --make-only
   only say what would be copied and started
     microrecur lab my-course --dry-run
 
@@ -61,6 +63,8 @@ DEV = """\
 examples:
   microrecur dev new e06.my_function   stub, check and solution to fill in, in the lessons' folder
   microrecur dev check e06             the gates of every exercise of a lesson
+
+From a clone that pip has installed as a copy, say which lessons you mean: --lessons lessons
 """
 
 
@@ -69,6 +73,7 @@ def add(commands: Any, whole: Callable[..., Callable[[str], int]]) -> None:
     lab = _add(commands, "lab", "run_lab", "open the course in JupyterLab, in a workspace", LAB)
     lab.add_argument("dir", nargs="?", default="microrecur-course", metavar="DIR")
     lab.add_argument("--no-browser", action="store_true", help="start the server alone")
+    lab.add_argument("--make-only", action="store_true", help="copy what is missing, and stop")
     lab.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
     check = _add(
         commands, "check", "run_check", "check answers, and say which term is wrong", CHECK
@@ -114,6 +119,7 @@ def _add_dev(commands: Any) -> None:
     dev = _add(commands, "dev", "run_dev", "write an exercise: `dev new`, `dev check`", DEV)
     dev.add_argument("what", choices=("new", "check"))
     dev.add_argument("name", nargs="?", metavar="NAME", help="e06 or e06.rnn_backward")
+    dev.add_argument("--lessons", metavar="DIR", help="of a clone (where microrecur runs from)")
 
 
 def _add(commands: Any, name: str, run: str, help: str, epilog: str) -> Any:
@@ -171,12 +177,18 @@ def run_lab(options: argparse.Namespace) -> int:
     if options.dry_run:
         for path in workspace.lacking():
             print(f"would make {path.relative_to(workspace.root)}")
-        print(f"would start {' '.join(command[1:])}")
+        if not options.make_only:
+            print(f"would start {' '.join(command[1:])}")
         return 0
     made = workspace.fill()
     print(f"{workspace.root}: {len(made)} files made, the others left as they are")
+    if options.make_only:
+        return 0
     if importlib.util.find_spec("jupyterlab") is None:
-        raise Refused("JupyterLab is not installed: pip install 'microrecur[lessons]'")
+        raise Refused(
+            "the workspace is made, and JupyterLab is not installed: "
+            "pip install 'microrecur[lessons]'"
+        )
     # What the lessons and a terminal in JupyterLab start is what belongs to this Python.
     programs = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
     try:
@@ -346,8 +358,10 @@ def run_grade(options: argparse.Namespace) -> int:
 
 def run_dev(options: argparse.Namespace) -> int:
     """Make a new exercise, or run the gates."""
-    from microrecur.course.authoring import check, new
+    from microrecur.course.authoring import check, new, use
 
+    if options.lessons is not None:
+        use(options.lessons)
     if options.what == "new":
         if options.name is None:
             raise Refused("say which: microrecur dev new e06.my_function")

@@ -86,7 +86,7 @@ def _workspace() -> tuple[bool, str]:
     try:
         root = Workspace.find().root
     except NoWorkspace:
-        return True, "none here; `microrecur lab DIR` makes one"
+        return True, "none here; `microrecur lab DIR --make-only` makes one"
     return os.access(root, os.W_OK), f"{root}" + (
         "" if os.access(root, os.W_OK) else " (read only)"
     )

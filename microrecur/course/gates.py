@@ -17,6 +17,7 @@ import numpy as np
 
 from microrecur.course import sources, wire
 from microrecur.course.answers import solved
+from microrecur.course.authoring import UNFILLED
 from microrecur.course.bare import Needs
 from microrecur.course.compare import distance
 from microrecur.course.diagnose import FAILED, PASSED, diagnose, known
@@ -135,6 +136,30 @@ def picture(exercise: Exercise) -> list[str]:
     return faults
 
 
+def lesson(exercise: Exercise) -> list[str]:
+    """The exercise has a cell in the notebook of its lesson."""
+    books = list(_notebooks(exercise.lesson))
+    if not books:
+        return [f"there is no notebook lessons/{exercise.lesson[1:]}_….ipynb"]
+    cells = ("".join(cell["source"]) for book in books for cell in book["cells"])
+    if not any(cell.split()[:2] == ["%%exercise", exercise.name] for cell in cells):
+        return [f"the lesson's notebook has no cell that begins with %%exercise {exercise.name}"]
+    return []
+
+
+def filled(exercise: Exercise) -> list[str]:
+    """Nothing of the template is left where an author is to write."""
+    texts = {"stub": sources.stub(exercise.name), "solution": sources.solution(exercise.name)}
+    check = (exercise.task, exercise.section, *exercise.hints)
+    texts |= {"check": "\n".join(check)}
+    return [
+        f"the {where} still says {line!r}, as the template does"
+        for where, text in texts.items()
+        for line in UNFILLED
+        if line in text
+    ]
+
+
 def numeric(exercise: Exercise) -> list[str]:
     """Central differences, where they are given, agree with the reference."""
     if exercise.numeric is None:
@@ -151,6 +176,8 @@ GATES: dict[str, Callable[[Exercise], list[str]]] = {
     "hints": hints,
     "probe": probe,
     "picture": picture,
+    "lesson": lesson,
+    "filled": filled,
     "numeric": numeric,
 }
 
@@ -240,11 +267,16 @@ def _squeezed(text: str) -> str:
     return re.sub(r"[\s`]", "", text.replace("−", "-").replace("·", "*"))
 
 
+def _notebooks(lesson: str) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder().glob(f"{lesson[1:]}_*.ipynb")):
+        yield json.loads(path.read_text(encoding="utf-8"))
+
+
 def _headings(lesson: str) -> set[str]:
     """The headings of a lesson's notebook; none while there is no notebook."""
     found = set()
-    for path in folder().glob(f"{lesson[1:]}_*.ipynb"):
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+    for book in _notebooks(lesson):
+        for cell in book["cells"]:
             if cell["cell_type"] == "markdown":
                 text = "".join(cell["source"])
                 found |= {line.lstrip("#").strip() for line in text.splitlines() if line[:1] == "#"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from microrecur.course.diagnose import Verdict
+from microrecur.course.diagnose import FAILED, Verdict
 from microrecur.course.exercise import Exercise
 from microrecur.course.progress import Progress
 
@@ -21,14 +21,19 @@ class Rung:
 
 
 def ladder(exercise: Exercise, last: Verdict | None = None) -> list[Rung]:
-    """The rungs of an exercise, after its last check.
+    """The rungs of an exercise, after its last check; there are as many before it as after.
 
-    The slip's question is on it once a check has found one.
+    The slip's question is on it once a check has found one; until then its rung says how to.
     """
     name = exercise.name
     rungs = [Rung("where", text, f"where {k}") for k, text in enumerate(exercise.hints, 1)]
     if last is not None and last.slip:
         rungs.append(Rung("slip", last.hint, f"slip {last.slip}"))
+    elif exercise.slips:
+        tried = last is not None and last.status == FAILED
+        said = "your last answer is none of the known slips" if tried else "try an answer first"
+        said += f"; `microrecur check {name}` names the first number that is wrong"
+        rungs.append(Rung("slip", said, "slip"))
     if exercise.picture is not None:
         said = f"`microrecur show {name}` draws the graph; what your last answer lacks is red"
         rungs.append(Rung("picture", said, "picture"))

@@ -53,7 +53,7 @@ class Workspace:
                 return cls(above)
         raise NoWorkspace(
             f"{here} is in no workspace (no {MARKER} here or above); "
-            "go into yours with `cd`, or make one with `microrecur lab DIR`"
+            "go into yours with `cd`, or make one with `microrecur lab DIR --make-only`"
         )
 
     def answer_file(self, name: str) -> Path:

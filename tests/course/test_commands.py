@@ -1,5 +1,6 @@
 """The course on the command line and in a notebook: one answer from stub to pass, with hints."""
 
+import json
 import re
 import shlex
 import signal
@@ -56,9 +57,13 @@ def test_an_answer_from_stub_to_pass(workspace, run):
 
 
 def test_the_ladder_ends_at_the_solution_and_every_rung_is_kept(workspace, run):
+    said = [run(f"hint {NAME}")[1]]  # before the first try the ladder is as long as after it
     workspace.save(NAME, ONE)
     run(f"check {NAME}")
-    said = [run(f"hint {NAME}")[1] for _ in range(8)]
+    said += [run(f"hint {NAME}")[1] for _ in range(7)]
+    assert [re.search(r"hint (\d of \d)", line)[1] for line in said] == [
+        f"{place} of 6" for place in (1, 2, 3, 4, 5, 6, 6, 6)
+    ]
     kinds = [rung.kind for rung in ladder(find(NAME), Progress(workspace).last(NAME))]
     assert kinds == ["where", "where", "slip", "picture", "section", "solution"]
     assert said[0].startswith(f"{NAME}, hint 1 of 6: If x moves by a little")
@@ -70,8 +75,21 @@ def test_the_ladder_ends_at_the_solution_and_every_rung_is_kept(workspace, run):
     assert len(Progress(workspace).of(NAME)["rungs"]) == 6
 
 
-def test_without_a_slip_the_ladder_has_none(workspace):
-    assert "slip" not in [rung.kind for rung in ladder(find(NAME))]
+def test_the_rung_of_the_slip_is_there_before_one_is_found(workspace, run):
+    said = [run(f"hint {NAME}")[1] for _ in range(3)]
+    assert said[2] == (
+        f"{NAME}, hint 3 of 6: try an answer first; `microrecur check {NAME}` names the first "
+        "number that is wrong\n"
+    )
+    workspace.save(NAME, "def hello_slope(w):\n    return w + 77.0\n")
+    run(f"check {NAME}")
+    assert (
+        "is none of the known slips;" in ladder(find(NAME), Progress(workspace).last(NAME))[2].text
+    )
+    workspace.save(NAME, ONE)
+    run(f"check {NAME}")
+    assert run(f"hint {NAME}")[1].startswith(f"{NAME}, hint 3 of 6: y = 3x climbs more steeply")
+    assert run(f"hint {NAME}")[1].startswith(f"{NAME}, hint 4 of 6: `microrecur show")
 
 
 def test_show_draws_the_missing_path_in_red(workspace, run):
@@ -197,6 +215,18 @@ def test_a_dry_run_makes_nothing(tmp_path, monkeypatch, run):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_workspace_can_be_made_without_a_server(tmp_path, monkeypatch, run):
+    monkeypatch.setattr(subprocess, "call", lambda *a, **rest: pytest.fail("started"))
+    monkeypatch.chdir(tmp_path)
+    assert "would start" not in run("lab mine --make-only --dry-run")[1]
+    code, out, err = run("lab mine --make-only")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r".*mine: \d+ files made, the others left as they are\n", out)
+    monkeypatch.chdir(tmp_path / "mine")
+    assert run(f"check {NAME}") == (0, f"· {NAME}  not attempted\n", "")
+    assert "0 files made" in run("lab . --make-only")[1]
+
+
 def test_lab_fills_the_workspace_and_starts_jupyterlab_on_it(tmp_path, monkeypatch, run):
     started = []
     monkeypatch.setattr(subprocess, "call", lambda *a, **rest: started.append((*a, rest)) or 0)
@@ -223,26 +253,69 @@ def test_the_doctor_tells_what_is_missing(workspace, run, monkeypatch):
     assert "✗ checks: line 1 leaves Python" in out
 
 
-def test_a_new_exercise_passes_its_gates_as_it_is(tmp_path, monkeypatch):
-    for where in ("exercises", "checks", "solutions"):
-        (tmp_path / where).mkdir()
-    monkeypatch.setattr(authoring, "folder", lambda: tmp_path)
-    files = authoring.new("e98.doubled")
-    assert [file.name for file in files] == ["e98_new.py", "e98_new.py", "test_e98_new.py"]
-    namespace = {}
-    exec(compile(files[2].read_text(), "check", "exec"), namespace)
-    exec(compile(files[1].read_text(), "solution", "exec"), namespace.setdefault("solved", {}))
-    from microrecur.course import gates
+def dev(words, folder):
+    run = subprocess.run(
+        [sys.executable, "-m", "microrecur", "dev", *shlex.split(words)],
+        cwd=folder, capture_output=True, text=True, encoding="utf-8",
+    )  # fmt: skip
+    return run.returncode, run.stdout, run.stderr
 
-    exercise = namespace["doubled"]
-    monkeypatch.setattr(gates, "solved", lambda name: namespace["solved"]["doubled"])
-    monkeypatch.setattr(gates.sources, "names", lambda: ("e98.doubled",))
-    monkeypatch.setattr(gates.sources, "stub", lambda name: files[0].read_text())
-    monkeypatch.setattr(gates.sources, "solution", lambda name: files[1].read_text())
-    assert gates.faults(exercise) == {gate: [] for gate in gates.GATES}
-    authoring.new("e98.halved")
-    assert "def doubled" in files[0].read_text()
-    assert "def halved" in files[0].read_text()
+
+@pytest.fixture
+def clone(tmp_path):
+    """The lessons of a clone that is not what is installed."""
+    for where in ("exercises", "checks", "solutions"):
+        (tmp_path / "lessons" / where).mkdir(parents=True)
+    return tmp_path
+
+
+def test_a_new_exercise_is_refused_until_it_is_filled_in(clone):
+    code, out, err = dev("new e98.doubled --lessons lessons", clone)
+    assert (code, err) == (0, "")
+    made = [clone / "lessons" / name for name in
+            ("exercises/e98_new.py", "solutions/e98_new.py", "checks/test_e98_new.py")]  # fmt: skip
+    assert out.splitlines() == [f"wrote {file}" for file in made]
+    code, out, err = dev("check e98.doubled --lessons lessons", clone)
+    assert (code, err) == (1, "")
+    told = [line.strip() for line in out.splitlines()[1:]]
+    assert told == [
+        "lesson: there is no notebook lessons/98_….ipynb",
+        *(f"filled: the {where} still says {line!r}, as the template does" for where, line in (
+            ("stub", "Say in one line what is asked for."),
+            ("solution", "Why it is so, in one line."),
+            ("check", "Say in one line what is asked for."),
+            ("check", "A heading of the lesson"),
+            ("check", "What happens to every number?"),
+        )),
+    ]  # fmt: skip
+    for file in made:
+        text = file.read_text(encoding="utf-8")
+        for line, ours in zip(authoring.UNFILLED, ("Double x.", "Twice is", "Twice", "How much?")):
+            text = text.replace(line, ours)
+        file.write_text(text, encoding="utf-8")
+    book = clone / "lessons" / "98_new.ipynb"
+    cell = {"cell_type": "code", "source": ["%%exercise e98.halved\n"]}
+    head = {"cell_type": "markdown", "source": ["## Twice"]}
+    book.write_text(json.dumps({"cells": [head, cell]}))
+    out = dev("check e98 --lessons lessons", clone)[1]
+    assert "no cell that begins with %%exercise e98.doubled" in out
+    book.write_text(json.dumps({"cells": [head, cell | {"source": ["%%exercise e98.doubled\n"]}]}))
+    code, out, err = dev("check e98 --lessons lessons", clone)
+    assert (code, out[:13], err) == (0, "✓ e98.doubled", "")
+    assert dev("new e98.halved --lessons lessons", clone)[0] == 0
+    assert "def doubled" in made[0].read_text()
+    assert "def halved" in made[0].read_text()
+
+
+def test_an_installed_copy_takes_no_new_exercise(tmp_path, monkeypatch, run):
+    monkeypatch.setattr(authoring, "folder", lambda: tmp_path / "site-packages" / "lessons")
+    code, out, err = run("dev new e98.doubled")
+    assert (code, out) == (2, "")
+    assert "is an installed copy, and what is written there is in no clone" in err
+    assert "add --lessons lessons" in err
+    code, _, err = run(f"dev new e98.doubled --lessons {tmp_path}")
+    assert (code, "has no exercises, checks, solutions" in err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_dev_check_tells_faults_and_fails(monkeypatch, run):
