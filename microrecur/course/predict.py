@@ -33,7 +33,7 @@ class Shown:
 _held: dict[str, Any] = {}  # of this kernel, where there is no workspace to keep them in
 
 
-def predict(name: str, value: Any = ...) -> Shown:
+def predict(name: str, value: Any = ..., *, among: tuple[str, ...] = ()) -> Shown:
     """Say what you expect before it is computed.
 
     Parameters
@@ -42,10 +42,18 @@ def predict(name: str, value: Any = ...) -> Shown:
         What is predicted, "l06.uses".
     value : number, text, truth value or a list of them
         What you expect; … says that you have not made up your mind, and the lesson goes on.
+    among : tuple of str, optional
+        The answers to choose from: another one is not kept. Capitals do not matter.
     """
     if value is ...:
         return Shown(f"{_called(name)}: {_UNANSWERED}", _OPEN)
     plain = _plain(value)
+    if among:
+        fitting = [word for word in among if _same_word(word) == _same_word(plain)]
+        if not fitting:
+            asked = " or ".join(f'"{word}"' for word in among)
+            return Shown(f"{_called(name)}: {asked} is asked for, not {_word(plain)!r}", _OPEN)
+        plain = fitting[0]
     progress = _progress()
     if progress is None:
         _held[name] = {"first": _held.get(name, {}).get("first", plain), "now": plain}
@@ -74,10 +82,20 @@ def reveal(name: str, truth: Any, said: str = "", *, rtol: float = 0.05) -> Show
     if "now" not in known:
         return Shown(f"{_called(name)}: it is {_word(plain)} (you had no prediction){why}", _OPEN)
     expected = known["now"]
-    right = fault(expected, plain, name, (), rtol) is None
+    right = fault(_same_word(expected), _same_word(plain), name, (), rtol) is None
     so = ", and it is" if right else "; it is"
     text = f"{_called(name)}: you expected {_word(expected)}{so} {_word(plain)}"
     return Shown(text + why, "#15803D" if right else "#B91C1C")
+
+
+def _same_word(value: Any) -> Any:
+    """The value, whichever way it was written: "Tanh" as "tanh", σ by its name, [5] as 5."""
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, str):
+        return value
+    word = value.strip().casefold()
+    return "sigma" if word in ("σ", "sigmoid") else word
 
 
 def _called(name: str) -> str:
