@@ -89,7 +89,7 @@ def plot_ledger(ledger: Flow | Table[Entry], ax: Axes | None = None) -> Axes:
 
 
 def plot_ceiling(flow: Flow, of: str | None = None, ax: Axes | None = None) -> Axes:
-    """Plot what the cards and weights allow beside what is, by lag, over all paths at once.
+    """Plot what slopes and weights allow beside what is, by lag, over all paths at once.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def plot_ceiling(flow: Flow, of: str | None = None, ax: Axes | None = None) -> A
     if of not in known:
         raise ValueError(f"plot_ceiling: there is no state {of!r}; there are: {', '.join(known)}")
     rows = [row for row in table if row.target == row.source == of]
-    _line(ax, [(r.lag, r.log10_bound) for r in rows], COLOURS[1], "--", "at most (cards, weights)")
+    _line(ax, [(r.lag, r.log10_bound) for r in rows], COLOURS[1], "--", "at most (slopes, weights)")
     _line(ax, [(r.lag, r.log10) for r in rows], COLOURS[0], "-", "in this run")
     _finish(ax, "lag k", f"norm of ∂{of} by {of}, k steps before", powers=True)
     return ax
