@@ -156,12 +156,22 @@ def _marks(views: tuple[Graph, Graph], found: Difference) -> dict[tuple[str, str
     for ends in found.extra:
         factors = _told(views[1], ends, names)
         told = (_word("extra", "extra"), *(_word(line, "extra") for line in factors))
-        marks[ends] = Mark("extra", told, absent=True)
+        heads = " · ".join(_names(views[1], ends, names))
+        narrow = tuple(_word(line, "extra") for line in ("extra", *_broken(factors)))
+        short = (_word("extra", "extra"), _word(f"× {heads}", "extra"))
+        marks[ends] = Mark("extra", told, (narrow, short), absent=True)
     for ends in found.changed:
         before, after = (_told(view, ends, names) for view in views)
         was = [_word(f"missing: {line}", "missing") for line in before]
         now = [_word(f"extra: {line}", "extra") for line in after]
-        marks[ends] = Mark("extra", (*was, *now), alone=True)
+        before, after = (_names(view, ends, names) for view in views)
+        while before and after and before[-1] == after[-1] and len(before) + len(after) > 2:
+            before, after = before[:-1], after[:-1]  # what both end in is no difference
+        sides = ("missing", before), ("extra", after)
+        brief = [(kind, " · ".join(side) or "1") for kind, side in sides]
+        lines = tuple(_word(f"{kind}: {side}", kind) for kind, side in brief)
+        column = tuple(_word(word, pair[0]) for pair in brief for word in pair)
+        marks[ends] = Mark("extra", (*was, *now), (lines, column), alone=True)
     return marks
 
 
@@ -175,6 +185,17 @@ def _told(view: Graph, ends: tuple[str, str], names: labels.Names) -> list[str]:
     edge = next(edge for edge in view.into(target) if edge.source == source)
     phrases = (labels.phrase(factor, names) for factor in labels.telling(edge.factors))
     return [phrase.wrapped(0, times=True)[0] for phrase in phrases]
+
+
+def _broken(factors: list[str]) -> list[str]:
+    """Factors with their numbers on lines of their own: `× pᶠ`, `= −0.40`."""
+    return [line for factor in factors for line in factor.replace(" = ", "\n= ").split("\n")]
+
+
+def _names(view: Graph, ends: tuple[str, str], names: labels.Names) -> list[str]:
+    """The factors of an edge by name."""
+    edge = next(edge for edge in view.into(ends[1]) if edge.source == ends[0])
+    return [labels.phrase(factor, names).head for factor in labels.telling(edge.factors)]
 
 
 def _graph(y: Any) -> Graph:

@@ -276,7 +276,8 @@ def _phrases(factors: Sequence[Factor], names: Names, *, on_path: bool = False) 
     known = rest and all(factor.number is not None for factor in rest) and len(signs) == 1
     known = known and (names.signed or not on_path)
     if not known or rest[0].kind not in ("gate value", "memory value"):
-        return [phrase(factor, names, on_path=on_path) for factor in told]
+        shown = told if names.signed or not on_path else rest or told  # of a size: no sign
+        return [phrase(factor, names, on_path=on_path) for factor in shown]
     phrases = [phrase(factor, names, on_path=on_path) for factor in rest]
     if phrases[0].equals:
         negative = f"= {number(-(rest[0].number or 0.0))}"

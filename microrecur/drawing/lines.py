@@ -12,8 +12,9 @@ from microrecur.drawing import labels
 from microrecur.drawing.blueprint import Home, Route
 from microrecur.drawing.dot_lines import border
 from microrecur.drawing.folds import state_shape
-from microrecur.drawing.overlaps import landing
+from microrecur.drawing.overlaps import Box, landing
 from microrecur.drawing.placing import Request
+from microrecur.drawing.routing import Router
 from microrecur.drawing.scene import Point, SceneEdge, SceneNode, Text
 from microrecur.drawing.shares import percent
 from microrecur.drawing.sheet import BOX, TAIL_GAP, Line, Sheet
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 MARKS = ("missing", "extra")  # kinds of edges that only one of two graphs has
 _MARKED = 3.2  # width of those
 _LEAST_SHARE, _MUST_SHOW = 0.0005, 0.05  # of the gradient: printed at all; printed in any case
+_NEAR, _SLANT = 60.0, 12.0  # what is looked at beside an extra line; how little it may slant
 _THIN, _CONVEYOR, _FINE = 1.6, 4.4, 1.1  # widths: of a cell, of its conveyor, beside a chosen path
 
 
@@ -150,25 +152,56 @@ def _add_box_line(sheet: Sheet, key: str) -> None:
 
 
 def _add_extra(sheet: Sheet, source: str, target: str, mark: Mark) -> None:
-    """An arrow of another graph, straight between the shapes of this one."""
+    """An arrow of another graph between the shapes of this one, around those in its way."""
     start, end = sheet.box(source), sheet.nodes[target]
-    points = course(start, end, Route(), on_path=False)
+    corners = _way_around(sheet, start, end)
+    points = course(start, end, Route(lambda s, t: corners), on_path=False)
     edge = SceneEdge(start.key, end.key, "extra", points=points, width=_MARKED, id=(source, target))
-    sheet.lines.append(Line(edge, Request((mark.told,), tuple(pairwise(points))), 3))
+    segments = tuple(sorted(pairwise(points), key=_length, reverse=True))
+    sheet.lines.append(Line(edge, Request(_shorter(mark), segments), 3))
+
+
+def _way_around(sheet: Sheet, start: SceneNode, end: SceneNode) -> tuple[Point, ...]:
+    """Corners of the cheapest way past the shapes and lines that stand near the two ends."""
+    assert start.center is not None and end.center is not None
+    left, right = sorted((start.center[0], end.center[0]))
+    left, right = left - _NEAR, right + _NEAR
+    boxes = {
+        key: Box.around(node.center, node.size)
+        for key, node in sheet.nodes.items()
+        if node.center is not None and left < node.center[0] < right
+    }
+    rows = sorted({(box.low + box.high) / 2 for box in boxes.values()})
+    columns = sorted({(box.left + box.right) / 2 for box in boxes.values()})
+    router = Router(
+        boxes,
+        rows=[(a + b) / 2 + off for a, b in pairwise(rows) if b - a > 30.0 for off in (0.0, 9.0)],
+        columns=[(a + b) / 2 for a, b in pairwise(columns) if b - a > 20.0],
+        slant=_SLANT,
+    )
+    for line in sheet.lines:
+        points = line.edge.points or ()
+        if any(left < x < right for x, _ in points):
+            router.keep(line.edge.source, points)
+    return router.corners("", start.key, end.key)
 
 
 def _singled_out(line: Line, mark: Mark) -> Line:
     """A line in the colour of its mark, which also stands in words beside it."""
-    options: tuple[tuple[Text, ...], ...] = (mark.told,)
+    options = _shorter(mark)
     segments = tuple(pairwise(line.edge.points or ()))
     home = None
     if line.request is not None:
         segments, home = line.request.segments, line.request.home
         own = () if mark.alone else line.request.wrappings
         coloured = [tuple(replace(text, kind=mark.kind) for text in lines) for lines in own]
-        options = (*((*mark.told, *lines) for lines in coloured), mark.told)
+        options = (*((*mark.told, *lines) for lines in coloured), *options)
     edge = replace(line.edge, kind=mark.kind, width=_MARKED)
     return Line(edge, Request(options, segments, home=home), 3)
+
+
+def _shorter(mark: Mark) -> tuple[tuple[Text, ...], ...]:
+    return (mark.told, *mark.short)
 
 
 def _from_box(sheet: Sheet, id: str) -> tuple[Edge, ...]:

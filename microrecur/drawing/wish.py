@@ -23,6 +23,7 @@ class Mark:
 
     kind: str
     told: tuple[Text, ...]
+    short: tuple[tuple[Text, ...], ...] = ()  # the same where there is less room, and less
     absent: bool = False
     alone: bool = False  # what it tells replaces the edge's own label
 

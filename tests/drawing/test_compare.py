@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 import microrecur as mr
 from microrecur.drawing.export import smallest_text_px
+from microrecur.drawing.overlaps import Box, segment_meets
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("fontTools")
@@ -226,3 +228,35 @@ def test_a_gradient_is_filed_beside_its_forward_steps() -> None:
 
 def _crosses(ends: tuple[str, str]) -> bool:
     return not ends[0].startswith("∂.") and ends[1].startswith("∂.")
+
+
+def _resets(steps: int) -> tuple[Any, Any]:
+    """The same GRU with its reset after Uⁿ and before it."""
+    xs, h0 = [0.9, -0.5, 0.7][:steps], 0.35
+    after, before = (mr.GRUCell(1, 1, seed=3, reset_after=choice) for choice in (True, False))
+    return mr.unroll(after, xs, mr.tensor(h0)), mr.unroll(before, xs, mr.tensor(h0))
+
+
+def _peepholes(steps: int) -> tuple[Any, Any]:
+    xs, start = [0.9, -0.5, 0.7][:steps], (mr.tensor(0.35), mr.tensor(0.8))
+    plain, more = (mr.LSTMCell(1, 1, seed=1, peephole=choice) for choice in (False, True))
+    return mr.unroll(plain, xs, start), mr.unroll(more, xs, start)
+
+
+@pytest.mark.parametrize("pair", [_resets, _peepholes])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_marked_covers_no_label_and_crosses_no_shape(
+    pair: Any, steps: int, turned: bool
+) -> None:
+    one, other = pair(steps)[:: -1 if turned else 1]
+    scene = mr.draw_difference(one, other).scene
+    if not scene.pinned:
+        return
+    assert collisions(scene) == []
+    boxes = {n.key: Box.around(n.center, n.size) for n in scene.nodes if n.center and n.id}
+    for edge in scene.edges:
+        if edge.kind == "extra":
+            for start, end in pairwise(edge.points or ()):
+                met = {key for key, box in boxes.items() if segment_meets(box, start, end, -1.5)}
+                assert met <= {edge.source, edge.target}
