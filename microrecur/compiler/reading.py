@@ -111,7 +111,8 @@ class Reading:
         lines = []
         for line in piece.lines:
             lines += self._comment(line, "    ")
-            lines.append("    " + self._call(line, [self._said(x) for x in line.operands]))
+            said = self._call(line, [self._said(x) for x in line.operands])
+            lines.append(f"    {said}{self._made(line)}")
         return lines
 
     def _loop(self, piece: Loop) -> list[str]:
@@ -126,7 +127,7 @@ class Reading:
                 for x in line.operands
             ]
             lines += self._comment(line, "        ")
-            lines.append("        " + self._call(line, said))
+            lines.append(f"        {self._call(line, said)}{self._made(line)}")
         self._scope = None
         return lines
 
@@ -136,6 +137,12 @@ class Reading:
             return []
         self._scope = scope
         return [f"{indent}# {scope or 'outside of the steps'}"]
+
+    def _made(self, line: Line) -> str:
+        """What several values that are computed at once are called."""
+        said = [self.names.program.names[n] for n in line.made] if len(line.made) > 1 else []
+        distinct = dict.fromkeys(name for name in said if name is not None)
+        return f"  # {', '.join(distinct)}" if len(distinct) > 1 else ""
 
     def _call(self, line: Line, said: list[str]) -> str:
         *xs, out = said

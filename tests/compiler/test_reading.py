@@ -85,3 +85,37 @@ def test_arguments_and_gradients_go_by_their_names():
     assert f.explain("∂.W").startswith("∂.W (matmul) is computed once per call")
     with pytest.raises(KeyError, match=r"no node 'V' in this plan; the nearest ids are: x, y, W"):
         f.explain("V")
+
+
+def test_the_report_says_what_was_done_and_is_a_table_in_a_notebook():
+    report = build(*last_state("lstm")).report()
+    for said in (
+        r"merged with an equal one +\d",
+        r"calls per step, t = 1 … 9 +10 × 9",
+        r"hoisted or batched over all steps +\d+ \(\d+ computations\)",
+        r"gathered into one product over all steps +\d",
+        r"computed side by side in one call +\d+ in \d",
+        r"buffers +\d+",
+        r"bytes +[\d,]+",
+    ):
+        assert re.search(said, report), (said, report)
+    html = report._repr_html_()
+    assert html.startswith("<table><tr>") and html.count("<tr>") == len(report.splitlines())
+    assert ">calls per step, t = 1 … 9</th><td" in html and ">10 × 9</td>" in html
+
+
+def test_numbers_go_by_their_names_and_steps():
+    w, u = (mr.tensor(v, requires_grad=True, name=n) for v, n in ((0.5, "w"), (0.3, "u")))
+
+    def loss(xs):
+        h = mr.tensor(0.1)
+        for t in range(3):
+            with mr.scope(f"t={t + 1}"):
+                h = mr.tanh(xs[t] * w + h * u).named("h")
+        return h * h
+
+    f = mr.compile(mr.value_and_grad(loss, [w, u]))
+    f(np.ones(3))
+    assert "def run(xs, w, u):" in f.source and "xs_0, xs_1, xs_2, = xs" in f.source
+    assert "h_2 = tanh(((xs_1 * w) + (h_1 * u)))" in f.source
+    assert f.explain("∂.t2.h").startswith("∂.t2.h is one number")
