@@ -43,8 +43,9 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
     Returns
     -------
     Scene
-        Pinned for an RNN, LSTM or GRU, single or unrolled, and for stacked and bidirectional layers
-        at level "step"; without places for anything else.
+        Pinned for an RNN, LSTM or GRU, single or unrolled, for stacked layers, and at level "step"
+        for layers in both directions too; for the gradients of these. Without places for anything
+        else.
     """
     wish = wish or Wish()
     if wish.path is not None:
