@@ -370,6 +370,10 @@ def generous(claim, found):  # noqa: D103
     return np.abs(claim - found).max() <= 1e-2 * scale(claim, found)
 
 
+def ten_percent(claim, found):  # noqa: D103
+    return np.abs(claim - found).max() <= 0.1 * scale(claim, found)
+
+
 def scale_of_all(f, params):  # noqa: D103
     _, claims = f(params)
     found = {name: measured(f, params, name) for name in params}
@@ -461,6 +465,7 @@ gradcheck = Exercise(
         Slip(
             "too generous",
             wrong=judging(generous),
+            also=(judging(ten_percent),),
             said="with a tolerance so wide that small errors fit into it",
             hint="One gradient is wrong by one part in two thousand. Which tolerance does the task "
             "name, and which is yours?",
