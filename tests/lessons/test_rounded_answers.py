@@ -2,9 +2,9 @@
 
 import json
 
-import matplotlib
 import numpy as np
 import pytest
+from matplotlib import pyplot
 
 from microrecur.course.answers import solved
 from microrecur.course.diagnose import PASSED, diagnose
@@ -43,7 +43,6 @@ def in_float32(x):
 
 def run(book, answer):
     """The cells of a lesson, one after another, without a kernel; an assert that fails, fails."""
-    matplotlib.use("agg")
     names = {"display": lambda *shown: None}
     for cell in json.loads(book.read_text(encoding="utf-8"))["cells"]:
         text = "".join(cell["source"])
@@ -52,7 +51,7 @@ def run(book, answer):
         exec(compile(text.replace("%load_ext", "# "), cell["id"], "exec"), names)
         if "answer" in names:
             names["answer"] = answer
-    matplotlib.pyplot.close("all")
+    pyplot.close("all")
 
 
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
