@@ -251,9 +251,22 @@ def _patched(before: dict[str, dict[str, Any]]) -> str | None:
 # -- many answers ----------------------------------------------------------------------------------
 
 
-def serve() -> None:
-    """Fork for every request on the socket that is stdin; the fork does what `main` does."""
+def _load() -> None:
+    """Load all check files; the frame that forks is to hold nothing of them."""
+    from microrecur.course.exercise import exercises
+
+    list(exercises())
+
+
+def serve(loaded: bool) -> None:
+    """Fork for every request on the socket that is stdin; the fork does what `main` does.
+
+    With the check files `loaded` before, a fork that needs one of them has it at once.
+    """
     import socket
+
+    if loaded:
+        _load()
 
     line = socket.socket(fileno=os.dup(0))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a fork
@@ -280,4 +293,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve() if sys.argv[1:] == ["serve"] else main()
+    serve("loaded" in sys.argv) if "serve" in sys.argv else main()

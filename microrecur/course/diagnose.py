@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from microrecur.course import sources
 from microrecur.course.cases import shapes, which
 from microrecur.course.compare import Fault, agreeing, fault
 from microrecur.course.exercise import Exercise, Slip
-from microrecur.course.process import SECONDS, WALL, Outcome, Process, Run, run_here
+from microrecur.course.process import SECONDS, WALL, Outcome, Process, Run, run_here, travelling
 from microrecur.course.words import clean, ended, short_path
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ def check_source(
 ) -> Verdict:
     """`check`, of a text that is not to be read from a file."""
     begun = time.perf_counter()
-    with Process(wall, server) as process:
+    if exercise.name in sources.names() and source == sources.stub(exercise.name):
+        return _untouched(exercise, seed)
+    loaded = server is not None and travelling(exercise, exercise.cases(seed)) is None
+    with Process(wall, server, loaded) as process:
         run = process.run(exercise, source, file, exercise.cases(seed), seed, seconds=seconds)
     verdict = diagnose(exercise, run, seed, source, beside)
     taken = {"printed": run.printed, "seconds": round(time.perf_counter() - begun, 3)}
@@ -144,7 +148,7 @@ def diagnose(
 ) -> Verdict:
     """Judge what came of an answer; `beside` spares running reference and slips again."""
     if run.kind == "stub":
-        return Verdict(exercise.name, UNTOUCHED, "still raises NotImplementedError", seed=seed)
+        return _untouched(exercise, seed)
     if run.kind != "ran":
         said = ended(exercise, run, source)
         if run.kind == "error" and _SHAPES.search(run.why):
@@ -183,6 +187,10 @@ def diagnose(
     if len(right.outcomes) > 1 and (index or what.stage in ("shape", "finite", "value")):
         said += f" ({which(exercise, seed, index, len(right.outcomes))})"
     return Verdict(exercise.name, FAILED, said, what.stage, hint, seed=seed)
+
+
+def _untouched(exercise: Exercise, seed: int) -> Verdict:
+    return Verdict(exercise.name, UNTOUCHED, "still raises NotImplementedError", seed=seed)
 
 
 # -- values beside ours ----------------------------------------------------------------------------

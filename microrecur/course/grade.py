@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -25,6 +27,8 @@ from microrecur.course.pack import Submission, unpack
 from microrecur.course.server import Server
 
 WALL = 12.0  # s per answer: a busy machine is no mistake of the learner's
+
+_QUIET = 30.0  # s without a word, where there is no terminal for a bar
 
 
 @dataclass(slots=True)
@@ -111,9 +115,28 @@ def graded(
         done = tqdm(
             as_completed(futures), total=len(futures), unit="answer", disable=None if bar else True
         )
+        lines = _Lines(len(futures)) if bar and done.disable else None
         for future in done:
             report.verdicts[futures[future]] = future.result()
+            if lines is not None:
+                lines.step()
     return report
+
+
+class _Lines:
+    """How far it is, on stderr: at every tenth, and every half minute; where there is no bar."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._done, self._told = count, 0, time.monotonic()
+
+    def step(self) -> None:
+        """One more is done."""
+        self._done += 1
+        tenth = self._done * 10 // self._count > (self._done - 1) * 10 // self._count
+        if tenth or time.monotonic() - self._told > _QUIET:
+            self._told = time.monotonic()
+            said = f"graded {self._done} of {self._count} answers"
+            print(said, file=sys.stderr, flush=True)
 
 
 def judged(name: str, source: str, seed: int) -> Verdict:

@@ -80,6 +80,14 @@ def run_here(
     return Run("ran", tuple(outcomes))
 
 
+def travelling(exercise: Exercise, cases: Sequence[tuple[Any, ...]]) -> list[Any] | None:
+    """The cases as they go to the learner's process; None where they are to be built there."""
+    if exercise.observe is not None:
+        return None
+    encoded = [[wire.encode(part) for part in case] for case in cases]
+    return encoded if all(map(wire.travels, encoded)) else None
+
+
 def environment() -> dict[str, str]:
     """What the learner's process knows of its surroundings: little."""
     known = {k: v for k, v in os.environ.items() if k in ("PATH", "SYSTEMROOT", "LANG")}
@@ -91,14 +99,16 @@ def environment() -> dict[str, str]:
 class Process:
     """The learner's process: started at once, so that it loads numpy while the judge prepares."""
 
-    def __init__(self, wall: float = WALL, server: Server | None = None) -> None:
+    def __init__(
+        self, wall: float = WALL, server: Server | None = None, loaded: bool = False
+    ) -> None:
         self._token = secrets.token_hex(16)
         self._folder = tempfile.mkdtemp(prefix="answer-")
         self._wall, self._until = wall, time.monotonic() + wall
         self._margin = min(_MARGIN, wall / 4)
         self._popen: subprocess.Popen[bytes] | Forked
         if server is not None:
-            self._popen = server.start(self._folder)
+            self._popen = server.start(self._folder, loaded)
         else:
             self._popen = subprocess.Popen(
                 [sys.executable, "-I", "-B", "-X", "utf8", str(CHILD)],
@@ -147,15 +157,14 @@ class Process:
         seconds: float = SECONDS,
     ) -> Run:
         """Have the source's function called on every case; cases that do not travel are redrawn."""
-        encoded = [[wire.encode(part) for part in case] for case in cases]
-        plain = exercise.observe is None and all(map(wire.travels, encoded))
+        encoded = travelling(exercise, cases)
         request = {
             "token": self._token,
             "name": exercise.name,
             "function": exercise.function,
             "source": source,
             "file": file,
-            "cases": encoded if plain else None,
+            "cases": encoded,
             "seed": seed,
             "allows": list(exercise.allows),
             "private": [str(folder() / "checks"), str(folder() / "solutions")],

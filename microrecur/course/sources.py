@@ -20,6 +20,7 @@ def names() -> tuple[str, ...]:
     return tuple(found)
 
 
+@cache
 def stub(name: str) -> str:
     """What the learner starts from: signature, shapes, mathematics, `raise NotImplementedError`."""
     return _function(name, "exercises")

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from microrecur.cli import main
+from microrecur.course import grade as grading
 from microrecur.course import pack as packing
 from microrecur.course.diagnose import FAILED, Verdict
 from microrecur.course.grade import Report, graded
@@ -210,11 +211,25 @@ def test_the_command_writes_what_it_is_asked_for(handed_in, tmp_path):
         env=os.environ | {"COLUMNS": "80"},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
+    assert run.stderr == "graded 1 of 1 answers\n"  # no terminal, so no bar
     lines = run.stdout.splitlines()
     assert lines[0] == "1 submission, 1 exercise, seed 7"
     assert lines[1] == "  1 of 1: the wrong sign  (e00.hello_slope)"
     assert lines[2:] == ["wrote class.csv", "wrote c.html", "wrote c.xml"]
     assert all((tmp_path / name).stat().st_size for name in ("class.csv", "c.html", "c.xml"))
+
+
+def test_without_a_terminal_every_tenth_is_told(capsys, monkeypatch):
+    lines = grading._Lines(25)
+    for _ in range(25):
+        lines.step()
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == ["graded 3 of 25 answers", "graded 5 of 25 answers"]
+    assert (len(told), told[-1]) == (10, "graded 25 of 25 answers")
+    monkeypatch.setattr(grading, "_QUIET", -1.0)  # half a minute without a word
+    lines = grading._Lines(1000)
+    lines.step()
+    assert capsys.readouterr().err == "graded 1 of 1000 answers\n"
 
 
 def test_an_empty_folder_is_refused(tmp_path, capsys):

@@ -12,7 +12,7 @@ from microrecur.course.diagnose import check_source, diagnose
 from microrecur.course.exercise import find, folder
 from microrecur.course.process import MEMORY, Process
 from microrecur.course.server import Server
-from microrecur.course.sources import solution
+from microrecur.course.sources import solution, stub
 
 HELLO = find("e00.hello_slope")
 
@@ -224,15 +224,21 @@ def test_no_way_leads_to_who_judges(way, name):
     assert f"looks into Python itself ({found}), and an answer only computes" in verdict.sentence
 
 
+@pytest.mark.parametrize("forked", [False, True][: 1 + Server.available])
 @pytest.mark.parametrize("name", ["e02.topo_order", "e02.numgrad", "e01.sigmoid"])
-def test_the_learners_process_holds_no_reference(name):
+def test_the_learners_process_holds_no_reference(name, forked):
     body = "import random\nfound = [k for k in random._os.sys.modules if k[:11] == 'microrecur.']\n"
     body += "new = type(args[0]).__init__\nnew = args[0] if callable(args[0]) else new\n"
     body += "space = getattr(new, '__glo' + 'bals__', {})\n"
     body += "base = object\nfound += [k for k in space if not k[:2] == '__']\n"
     body += "found += [k.__qualname__ for k in base.__subclasses__() "
     body += "if k.__module__[:11] == 'microrecur.']\nraise KeyError(*found)"
-    verdict = checked(hidden(body), find(name))
+    server = Server() if forked else None  # one that has loaded every check file
+    try:
+        verdict = checked(hidden(body), find(name), server=server)
+    finally:
+        if server is not None:
+            server.close()
     known = {"e02.topo_order": "('np', 'Node', 'Node')", "e02.numgrad": "'np'", "e01.sigmoid": ""}
     assert verdict.stage == "error", verdict
     assert verdict.sentence.endswith(f"raised KeyError: {known[name]}".removesuffix(": "))
@@ -345,6 +351,17 @@ def test_forks_of_one_server_are_apart_from_each_other():
         assert check_source(exercise, solution(exercise.name), "a.py", server=server).passed
     finally:
         server.close()
+
+
+def test_an_untouched_stub_needs_no_process(monkeypatch):
+    monkeypatch.setattr("microrecur.course.diagnose.Process", None)
+    verdict = check_source(HELLO, stub(HELLO.name), "answer.py")
+    assert (verdict.status, verdict.sentence) == (
+        "not attempted", "still raises NotImplementedError",
+    )  # fmt: skip
+    monkeypatch.undo()
+    other = stub(HELLO.name) + "\n\nhello_slope = abs\n"
+    assert check_source(HELLO, other, "answer.py").stage != ""
 
 
 def test_nothing_is_left_behind(tmp_path, monkeypatch):
