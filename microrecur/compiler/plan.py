@@ -172,7 +172,7 @@ class Plan:
 
         Raises
         ------
-        KeyError
+        UnknownNode
             When no node is called so; the nearest ids are named.
         """
         return way_of(self._program, self._places, node)

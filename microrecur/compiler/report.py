@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from html import escape
 
@@ -11,6 +10,7 @@ from microrecur.compiler.families import TOTAL, Family
 from microrecur.compiler.kinds import ABSORBED, BATCH, LOOP, VIEW
 from microrecur.compiler.places import Places
 from microrecur.compiler.program import CONSTANT, INPUT, Program
+from microrecur.engine.errors import UnknownNode
 
 
 def report_of(
@@ -89,14 +89,13 @@ def node_called(program: Program, asked: str) -> int:
 
     Raises
     ------
-    KeyError
+    UnknownNode
         When no node is called so; the message names the nearest.
     """
     found = program.numbers_by_id()
     if asked in found:
         return found[asked]
-    near = difflib.get_close_matches(asked, list(found), n=3, cutoff=0.4) or list(found)[:3]
-    raise KeyError(f"no node {asked!r} in this plan; the nearest ids are: {', '.join(near)}")
+    raise UnknownNode(asked, found)
 
 
 def way_of(program: Program, places: Places | None, asked: str) -> str:

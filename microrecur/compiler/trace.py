@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from microrecur.compiler.effects import noting_entropy
 from microrecur.compiler.plan import Plan
 from microrecur.compiler.program import Program
 from microrecur.compiler.structure import as_native, objects_in, replaced, skeleton
@@ -76,6 +77,7 @@ class Recording:
             recorded_by(trace),
             _filed(Filing((), True)),
             watching(note),
+            noting_entropy() as unseeded,
             np.errstate(all="ignore"),
         ):
             result = _run(function, given)
@@ -84,7 +86,7 @@ class Recording:
                 f"{name} writes into a list or a dict that it is given: it is recorded once, so no "
                 "later call would. Return what it should hold"
             )
-        self._watch.after_recording(name, trace.outlasting(), ran.values())
+        self._watch.after_recording(name, trace.outlasting(), ran.values(), bool(unseeded))
         self._outputs: list[Tensor] = []
         self._trace = trace
         self._result = self._described(result)

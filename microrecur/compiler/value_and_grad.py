@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from microrecur.engine.calculus import grad, vjp
 from microrecur.engine.tensor import Filing, Tensor, _filed, current_scope, tensor
 from microrecur.engine.tracing import tracing
 from microrecur.nn.module import Module
+
+_within: ContextVar[str | None] = ContextVar("within", default=None)
 
 Wrt = Module | Tensor | Iterable[Tensor] | int | Iterable[int]
 
@@ -39,7 +42,7 @@ class ValueAndGrad:
                 args = replaced(args, _without_history, "")
                 kwargs = replaced(kwargs, _without_history, "")
             args, wanted, ordered = self._wanted(args, compiled)
-            y = self.function(*args, **kwargs)
+            y = self._value(args, kwargs)
             _check_value(y, self.__name__)
             if trace is None:
                 return y.detach(), ordered(vjp(y, wanted))
@@ -48,6 +51,20 @@ class ValueAndGrad:
                 y, gradients = y.detach(), [g.detach() for g in gradients]
             trace.as_arrays.update(gradients)
             return y, ordered(gradients)
+
+    def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        outer = _within.get()
+        if outer is not None:
+            raise TypeError(
+                f"{self.__qualname__} is called within {outer}: it gives numbers without history, "
+                "so no gradient would pass through them; write mr.grad(y, x) inside, whose results "
+                "are recorded, and .detach() where one is meant to be constant"
+            )
+        token = _within.set(self.__qualname__)
+        try:
+            return self.function(*args, **kwargs)
+        finally:
+            _within.reset(token)
 
     def _wanted(
         self, args: tuple[Any, ...], compiled: bool

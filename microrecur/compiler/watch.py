@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from microrecur.compiler.effects import is_iterator, position
 from microrecur.engine.tensor import Tensor
 from microrecur.engine.tracing import CompileError
 from microrecur.nn.module import Module
@@ -27,6 +28,7 @@ from microrecur.nn.simple import Dropout
 
 _ATOMS = (int, float, bool, str, bytes, type(None), complex)
 _SIMPLE = (*_ATOMS, tuple)
+_HELD = (Tensor, np.ndarray, Module, types.FunctionType, list, tuple, dict, set, deque)
 _MISSING = object()
 _STANDARD = os.path.dirname(os.__file__)
 _OURS = __name__.partition(".")[0]
@@ -49,6 +51,8 @@ class Watch:
         self._arrays: list[tuple[np.ndarray, np.ndarray, str]] = []
         self._flags: list[tuple[Tensor, bool]] = []
         self._generators: list[tuple[Any, str, str]] = []
+        self._slots: list[tuple[Any, str, Any, str]] = []
+        self._iterators: list[tuple[Any, Any, str]] = []
         self._seen: dict[int, Any] = {}
         for root in roots:
             self.look_into(root, "an argument")
@@ -77,8 +81,13 @@ class Watch:
             self._look_into_container(value, label)
         elif isinstance(value, (np.random.Generator, np.random.RandomState)):
             self._generators.append((value, _state(value), label))
+        elif is_iterator(value) and _without_numbers(value):
+            if position(value) is not None:
+                self._iterators.append((value, position(value), label))
         elif hasattr(value, "__dict__") and not _without_numbers(value):
             self._look_into_object(value)
+        elif _slots_of(value) and not _without_numbers(value):
+            self._look_into_slots(value)
 
     def _look_into_function(self, f: types.FunctionType) -> None:
         name = f.__qualname__
@@ -87,7 +96,7 @@ class Watch:
             if held is _MISSING:
                 continue
             self._cells.append((cell, held, f"{variable}, which {name} closes over,"))
-            self.look_into(held, variable)
+            self._look_into_named(held, variable)
         for default in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
             self.look_into(default, f"a default of {name}")
         if _installed(f.__code__.co_filename) or _is_ours(f.__module__):
@@ -100,7 +109,13 @@ class Watch:
                 continue
             label = f"the global {variable}"
             self._entries.append((f.__globals__, variable, _MISSING, held, label))
-            self.look_into(held, label)
+            self._look_into_named(held, label)
+
+    def _look_into_named(self, held: Any, label: str) -> None:
+        """What a function names is used: an iterator that does not say where it stands as well."""
+        if is_iterator(held) and _without_numbers(held) and position(held) is None:
+            self._iterators.append((held, None, label))
+        self.look_into(held, label)
 
     def _look_into_module(self, module: types.ModuleType, code: types.CodeType) -> None:
         """Watch the attributes of an imported file of one's own that the code may name."""
@@ -141,7 +156,17 @@ class Watch:
             self._entries.append((attributes, name, _MISSING, held, label))
             # Of objects that are no modules only what they hold themselves: not all there is.
             known = isinstance(value, Module) or chosen != tuple(attributes)
-            if known or isinstance(held, (Tensor, np.ndarray, Module, types.FunctionType)):
+            if known or isinstance(held, _HELD) or is_iterator(held):
+                self.look_into(held, label)
+        self._look_into_slots(value)
+
+    def _look_into_slots(self, value: Any) -> None:
+        """Watch what an object holds besides its dict, and the classes that it is of."""
+        kind = type(value)
+        for name in _slots_of(value):
+            held, label = getattr(value, name, _MISSING), f"{kind.__name__}.{name}"
+            self._slots.append((value, name, held, label))
+            if isinstance(held, _HELD):
                 self.look_into(held, label)
         for base in kind.__mro__:
             if base is not object and not _is_ours(base.__module__):
@@ -172,6 +197,10 @@ class Watch:
             now = entries.get(name, default)
             if now is not held and not _same(now, held):
                 return label
+        for owner, name, held, label in self._slots:
+            now = getattr(owner, name, _MISSING)
+            if now is not held and not _same(now, held):
+                return label
         for tensor, flag in self._flags:
             if tensor.requires_grad is not flag:
                 return f"{tensor._label()}.requires_grad"
@@ -188,7 +217,9 @@ class Watch:
                 return f"the array {label}"
         return None
 
-    def after_recording(self, name: str, read: Iterable[np.ndarray], ran: Iterable[Module]) -> None:
+    def after_recording(
+        self, name: str, read: Iterable[np.ndarray], ran: Iterable[Module], unseeded: bool = False
+    ) -> None:
         """Refuse a function that changed what it was recorded from; watch what it read besides.
 
         Raises
@@ -205,12 +236,21 @@ class Watch:
         drew = [label for generator, state, label in self._generators if _state(generator) != state]
         if self._drawn != _global_randomness():
             drew.append("numpy.random or random")
+        if unseeded:
+            drew.append("of a generator made without a seed")
         if drew:
             raise CompileError(
                 f"{name} draws random numbers ({drew[0]}): it is recorded once, so every call "
                 "would get the same. Draw outside and give the numbers as an array; a mr.Dropout "
                 "draws anew at every call"
             )
+        for iterator, before, label in self._iterators:
+            if before is None or position(iterator) != before:
+                raise CompileError(
+                    f"{name} reads {label}, a {type(iterator).__name__}, which every reading moves "
+                    "on: it is recorded once, so every call would get the same. Take the next one "
+                    "outside, and give it as an argument"
+                )
         for array in read:
             self.look_into(array, "that was read")
         for module in ran:
@@ -224,6 +264,20 @@ class Watch:
         """What is compared number by number at every call: label and count."""
         lists = [(label, len(held)) for _, held, label in self._lists]
         return [(label, array.size) for array, _, label in self._arrays] + lists
+
+
+def _slots_of(value: Any) -> list[str]:
+    """The attributes that a class of one's own keeps in slots, as they are called in the object."""
+    found = []
+    for base in type(value).__mro__:
+        file = getattr(sys.modules.get(base.__module__), "__file__", None) or ""
+        if base is object or _is_ours(base.__module__) or _installed(file):
+            continue
+        slots = vars(base).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+            private = name.startswith("__") and not name.endswith("__")
+            found.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    return [name for name in found if name not in ("__dict__", "__weakref__")]
 
 
 def _contents(cell: Any) -> Any:

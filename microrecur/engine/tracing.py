@@ -154,7 +154,8 @@ def _refuse(trace: Trace, x: Tensor, asked: str) -> NoReturn:
         "recorded once and then run with other numbers, so what Python does with this one would be "
         "frozen. To choose by numbers write mr.where(condition, a, b); what decides how the "
         "function runs must be a Python number or a bool given as an argument (recorded once per "
-        "value); what is only looked at belongs outside, after the call"
+        "value; int(n) or bool(flag) where it is NumPy's); what is only looked at belongs outside, "
+        "after the call"
     )
 
 

@@ -137,7 +137,13 @@ def test_several_inputs_go_before_the_target():
             return super().forward(a) + super().forward(b)
 
     model = Sum(2, 1, seed=0)
-    mr.fit(model, (X[:, 0], X[:, 1], Y), loss=mr.mse_loss, optimizer=mr.SGD(model))
+    w, b = model.weight.data.copy(), model.bias.data.copy()
+    first, second = X[:, 0], X[:, 1]
+    batches = mr.Batches(first, second, Y, size=len(Y), seed=0)
+    mr.fit(model, batches, loss=mr.mse_loss, optimizer=mr.SGD(model, 0.1))
+    error = 2 * (first @ w.T + second @ w.T + 2 * b - Y) / Y.size
+    np.testing.assert_allclose(model.weight.data, w - 0.1 * error.T @ (first + second), rtol=1e-12)
+    np.testing.assert_allclose(model.bias.data, b - 0.1 * 2 * error.sum(axis=0), rtol=1e-12)
 
 
 def test_evaluation_leaves_everything_as_it_was():
