@@ -375,6 +375,13 @@ contributions = Exercise(
             "product, which of the two gives the rows: what was read, or dz?",
         ),
         Slip(
+            "a weight to the left of its rows",
+            wrong=_from_the_left,
+            said="with a weight to the left of its rows",
+            hint="dz holds one sequence per row, and forward a weight stood to the right of its "
+            "rows. On which side does its transpose stand on the way back?",
+        ),
+        Slip(
             "norm squared",
             wrong=_contributions_squared,
             said="before the square root is taken",
@@ -456,6 +463,19 @@ def _chunks_too_long(X, h0, Wx, Wh, b, dH, k):
     return _walk(X, h0, Wx, Wh, b, dH, cut=_cuts(len(X), k + 1))
 
 
+def _cut_on_their_side(X, h0, Wx, Wh, b, dH, k):
+    dX, dWx, dWh, db, dh0 = _walk(X, h0, Wx, Wh, b, dH, cut=_cuts(len(X), k))
+    return dX, dWx, dWh.T, db, dh0
+
+
+def _cut_from_the_left(X, h0, Wx, Wh, b, dH, k):
+    return _from_the_left(X, h0, Wx, Wh, b, dH)
+
+
+def _cut_added_on_their_side(X, h0, Wx, Wh, b, dH, k):
+    return _added_on_their_side(X, h0, Wx, Wh, b, dH)
+
+
 truncated_backward = Exercise(
     name="e06.truncated_backward",
     task="Backpropagate in chunks of k steps, counted from the end.",
@@ -502,6 +522,21 @@ truncated_backward = Exercise(
             wrong=_chunks_too_long,
             said="with chunks of k + 1 steps",
             hint="T = 5, k = 2: the last chunk is steps 4 and 5. How many steps are in yours?",
+        ),
+        Slip(
+            "a weight to the left of its rows",
+            wrong=_cut_from_the_left,
+            said="with a weight to the left of its rows",
+            hint="dz holds one sequence per row, and forward a weight stood to the right of its "
+            "rows. On which side does its transpose stand on the way back?",
+        ),
+        Slip(
+            "a gradient of the weights on its side",
+            wrong=_cut_on_their_side,
+            also=(_cut_added_on_their_side,),
+            said="transposed",
+            hint="Row i of Wh belongs to unit i before the step, row i of Wx to input i. In your "
+            "product, which of the two gives the rows: what was read, or dz?",
         ),
     ),
     hints=(
