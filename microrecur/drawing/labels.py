@@ -9,25 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microrecur.drawing.factor_words import Phrase as Phrase
+from microrecur.drawing.factor_words import edge_kind as edge_kind
+from microrecur.drawing.factor_words import is_one, lines_of, phrases_of
+from microrecur.drawing.factor_words import phrase as phrase
+from microrecur.drawing.factor_words import telling as telling
 from microrecur.drawing.scene import Text
-from microrecur.drawing.style import ALIASES, NODE_TEXT, SMALL_TEXT
+from microrecur.drawing.style import NODE_TEXT, SMALL_TEXT
 from microrecur.drawing.text_size import text_width
 from microrecur.engine.tensor import step_of
-from microrecur.graphs.notation import bound, number, typeset
+from microrecur.graphs.notation import number, typeset
 
 if TYPE_CHECKING:
-    from microrecur.graphs.graph import Edge, Factor, Node
-
-_RANK = (
-    "weight",
-    "squash slope",
-    "gate slope",
-    "product",
-    "plain",
-    "constant",
-    "plus",
-)  # colours a folded chain
-
+    from microrecur.graphs.graph import Edge, Node
 
 SHOWN = ("value", "local", "bound")  # what a picture tells unless asked otherwise
 TOLD = ("value", "grad", "local", "bound")  # what it can tell
@@ -154,86 +148,6 @@ def affine_lines(node: Node, names: Names, room: float) -> tuple[str, ...]:
     return (together,) if text_width(together, NODE_TEXT) <= room else (name, number(node.value))
 
 
-def edge_kind(factors: Sequence[Factor]) -> str:
-    """The kind that colours an edge: of several factors the one most worth seeing."""
-    kinds = {ALIASES.get(factor.kind, factor.kind) for factor in factors}
-    return next((kind for kind in _RANK if kind in kinds), "plain")
-
-
-@dataclass(frozen=True, slots=True)
-class Phrase:
-    """One factor in words: `σ′`, `= 0.12`, `≤ ¼`, apart so that it can be wrapped."""
-
-    head: str
-    equals: str
-    ceiling: str
-    kind: str
-
-    def wrapped(self, breaks: int, times: bool = False) -> tuple[str, ...]:
-        """As one line (0 breaks), two (1) or up to three (2)."""
-        head = f"× {self.head}" if times and self.head else self.head
-        parts = [part for part in (head, self.equals, self.ceiling) if part]
-        if breaks == 0 or len(parts) < 2:
-            return (" ".join(parts),)
-        if breaks == 1 and len(parts) == 3:
-            # × tanh′ / = 0.43 ≤ 1 on a path, where ∏ = … follows; σ′ = 0.12 / ≤ ¼ elsewhere
-            return (parts[0], " ".join(parts[1:])) if times else (" ".join(parts[:2]), parts[2])
-        if breaks == 3:
-            return tuple(part.removeprefix("= ") for part in parts)
-        return tuple(parts)
-
-
-def phrase(factor: Factor, names: Names, *, on_path: bool = False) -> Phrase:
-    """One factor as name, value and bound: of these what the picture tells.
-
-    A factor of many numbers shows their mean; on a path its norm, which is what ∏‖·‖ multiplies,
-    and there a single number shows its size.
-    """
-    told = _phrase(factor, names, on_path)
-    local, bounds = "local" in names.show, "bound" in names.show
-    if local and bounds:
-        return told
-    if bounds and told.ceiling:
-        return replace(told, equals="")
-    return replace(told, ceiling="") if local else Phrase("", "", "", told.kind)
-
-
-def _phrase(factor: Factor, names: Names, on_path: bool) -> Phrase:
-    colour = ALIASES.get(factor.kind, factor.kind)
-    size = factor.number
-    turned = size is not None and size < 0.0 and on_path and not names.signed
-    size = -size if size is not None and turned else size
-    if factor.kind in ("pass", "constant") and size is not None:
-        return Phrase(_plain_number(size), "", "", colour)
-    name = names.of(factor.name, factor.step)
-    ceiling = _ceiling(factor)
-    if size is not None:
-        head = f"|{name}|" if turned else name
-        return Phrase(head, f"= {number(size)}", ceiling, colour)
-    if factor.kind == "pass":
-        return Phrase(factor.name, "", "", colour)
-    if on_path:
-        return Phrase(f"‖{name}‖", f"= {number(factor.norm)}", ceiling, colour)
-    if factor.kind in ("gate slope", "squash slope", "gate value"):
-        return Phrase(name, f"≈ {number(factor.typical)}", ceiling, colour)
-    if factor.kind == "memory value":
-        return Phrase(f"|{name}|", f"≈ {number(factor.typical)}", ceiling, colour)
-    return Phrase(f"‖{name}‖", f"= {number(factor.norm)}", ceiling, colour)
-
-
-def _ceiling(factor: Factor) -> str:
-    """The bound of a slope or of a gate's value; a memory's is no ceiling worth printing."""
-    if factor.bound is None or not math.isfinite(factor.bound):
-        return ""
-    if not np.isfinite(factor.value).all():
-        return ""  # nan is bounded by nothing
-    if (
-        factor.kind == "gate value"
-    ):  # a known initial state in [0, 1] has itself as bound: nothing to say
-        return f"≤ {bound(factor.bound)}" if factor.bound == 1.0 else ""
-    return f"≤ {bound(factor.bound)}" if factor.kind in ("gate slope", "squash slope") else ""
-
-
 def wrappings(edge: Edge, names: Names) -> tuple[tuple[Text, ...], ...]:
     """The label of an edge, wrapped in every way it may stand, best first."""
     if edge.paths > 1 or not edge.factors:
@@ -248,11 +162,11 @@ def wrappings(edge: Edge, names: Names) -> tuple[tuple[Text, ...], ...]:
             if "local" in names.show
             else []
         )
-    phrases = [item for item in _phrases(edge.factors, names) if item.head]
+    phrases = [item for item in phrases_of(edge.factors, names) if item.head]
     if not phrases:
         return ()
     return _unique(
-        tuple(_lines(phrases, breaks))
+        tuple(lines_of(phrases, breaks))
         for breaks in ((0, 1, 2) if len(phrases) == 1 else (0, 1, 2, 3))
     )
 
@@ -266,25 +180,6 @@ def grid_wrappings(edge: Edge, names: Names) -> tuple[tuple[Text, ...], ...]:
     told = f"∂ = {number(edge.value)}" if edge.value is not None else f"‖∂‖ ≤ {number(edge.norm)}"
     kind = edge_kind(edge.factors) if edge.factors else "muted"
     return ((Text(told, kind, SMALL_TEXT),),)
-
-
-def _phrases(factors: Sequence[Factor], names: Names, *, on_path: bool = False) -> list[Phrase]:
-    """The telling factors in words; a −1 joins the factor behind it: −n₁ = −0.77."""
-    told = telling(factors)
-    signs = [factor for factor in told if factor.kind == "pass" and factor.name == "−1"]
-    rest = [factor for factor in told if factor not in signs]
-    known = rest and all(factor.number is not None for factor in rest) and len(signs) == 1
-    known = known and (names.signed or not on_path)
-    if not known or rest[0].kind not in ("gate value", "memory value"):
-        shown = told if names.signed or not on_path else rest or told  # of a size: no sign
-        return [phrase(factor, names, on_path=on_path) for factor in shown]
-    phrases = [phrase(factor, names, on_path=on_path) for factor in rest]
-    if phrases[0].equals:
-        negative = f"= {number(-(rest[0].number or 0.0))}"
-        phrases[0] = replace(phrases[0], equals=negative)
-    if phrases[0].head:  # nothing is told of it where only values are
-        phrases[0] = replace(phrases[0], head=f"−{phrases[0].head}")
-    return phrases
 
 
 def loss_wrappings(edge: Edge, target: str, signed: bool = True) -> tuple[tuple[Text, ...], ...]:
@@ -317,16 +212,16 @@ def path_wrappings(
     if loss:
         told = loss_wrappings(edge, loss, names.signed)
         return told if first else _unique((*_times(lines), total) for lines in told)
-    if edge.paths == 1 and all(map(_is_one, factors)):
+    if edge.paths == 1 and all(map(is_one, factors)):
         return ()
     if edge.paths > 1 or not factors or len(factors) > 3 or "local" not in names.show:
         return short_wrapping(edge, running, names)
-    phrases = _phrases(edge.factors, names, on_path=True)
+    phrases = phrases_of(edge.factors, names, on_path=True)
     if first and len(phrases) == 1:
-        return _unique(_lines(phrases, breaks) for breaks in (0, 1, 2))
+        return _unique(lines_of(phrases, breaks) for breaks in (0, 1, 2))
     broken = (replace(total, text=product), replace(total, text=f"= {number(running)}"))
-    options = [(*_lines(phrases, breaks, times=True), total) for breaks in (0, 1, 2)]
-    narrow = (*_lines(phrases, 2, times=True), *broken)
+    options = [(*lines_of(phrases, breaks, times=True), total) for breaks in (0, 1, 2)]
+    narrow = (*lines_of(phrases, 2, times=True), *broken)
     last_resort = () if names.signed else short_wrapping(edge, running, names)
     return _unique([*options, narrow, *last_resort])
 
@@ -343,18 +238,6 @@ def short_wrapping(edge: Edge, running: float, names: Names) -> tuple[tuple[Text
     total = Text(f"{product} = {number(running)}", "path", SMALL_TEXT)
     broken = (replace(total, text=product), replace(total, text=f"= {number(running)}"))
     return (times, total), (times, *broken)
-
-
-def telling(factors: Sequence[Factor]) -> tuple[Factor, ...]:
-    """The factors worth printing: a chain's ones are silent unless there is nothing else."""
-    kept = tuple(factor for factor in factors if not _is_one(factor))
-    return kept or tuple(factors[:1])
-
-
-def _is_one(factor: Factor) -> bool:
-    if factor.kind == "pass":
-        return factor.name == "1"
-    return factor.kind in ("reduction", "constant") and factor.number == 1.0
 
 
 def affine_text(
@@ -388,20 +271,8 @@ def _has_bias(node: Node) -> bool:
     return False
 
 
-def _lines(phrases: Sequence[Phrase], breaks: int, times: bool = False) -> list[Text]:
-    return [
-        Text(line, item.kind, SMALL_TEXT)
-        for item in phrases
-        for line in item.wrapped(breaks, times)
-    ]
-
-
 def _unique(options: Iterable[Iterable[Text]]) -> tuple[tuple[Text, ...], ...]:
     return tuple(dict.fromkeys(tuple(option) for option in options))
-
-
-def _plain_number(value: float) -> str:
-    return bound(value) if math.isfinite(value) and value == int(value) else number(value)
 
 
 def _norm(data: np.ndarray) -> float:
