@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import builtins
 import os
+import re
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
@@ -64,6 +65,7 @@ PRIVATE = frozenset(
 """.split()
 )
 _FRAMES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")
+_WORD = re.compile(r"\w+")
 _INSIDE = frozenset(
     """
     sys._getframe sys._current_frames sys.settrace sys.setprofile gc.get_objects gc.get_referrers
@@ -166,9 +168,10 @@ class Guard:
         """Refuse a source that names what leads out of the answer, before it runs."""
         for node in ast.walk(tree):
             name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", None)
-            name = node.value if isinstance(node, ast.Constant) else name
-            if isinstance(name, str) and name in PRIVATE:
-                self.refuse(_looking(name), getattr(node, "lineno", None))
+            text = node.value if isinstance(node, ast.Constant) else name
+            if isinstance(text, str) and " " not in text:  # prose may speak of them
+                for word in PRIVATE.intersection(_WORD.findall(text)):
+                    self.refuse(_looking(word), getattr(node, "lineno", None))
 
     def _looks(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         """Frames and the collector's lists are no business of an answer; libraries may ask."""

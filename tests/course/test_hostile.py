@@ -210,12 +210,12 @@ SECRETS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["e00.hello_slope", "e01.sigmoid", "e02.topo_order"])
+@pytest.mark.parametrize("name", ["e00.hello_slope", "e02.topo_order"])
 @pytest.mark.parametrize("way", SECRETS)
 def test_no_way_leads_to_who_judges(way, name):
     body, read, found = SECRETS[way]
-    if read:
-        verdict = checked(body, find(name))
+    if read and name == HELLO.name:
+        verdict = checked(body)
         assert verdict.stage == "refused"
         assert "looks into Python itself (" in verdict.sentence
         assert read in verdict.sentence or found in verdict.sentence
@@ -242,6 +242,12 @@ def test_the_learners_process_holds_no_reference(name, forked):
     known = {"e02.topo_order": "('np', 'Node', 'Node')", "e02.numgrad": "'np'", "e01.sigmoid": ""}
     assert verdict.stage == "error", verdict
     assert verdict.sentence.endswith(f"raised KeyError: {known[name]}".removesuffix(": "))
+
+
+def test_a_name_within_a_text_is_read():
+    for body in ("import operator\nreturn operator.attrgetter('__init__.__globals__')(w)",
+                 "return eval('w.__globals__')"):  # fmt: skip
+        assert "looks into Python itself (__globals__)" in checked(body).sentence
 
 
 def test_names_are_read_only_where_they_lead_somewhere():
