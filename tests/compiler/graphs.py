@@ -48,6 +48,7 @@ def same(got, expected, tolerance=1e-12):
 def check(inputs, outputs, tolerance=1e-12, scale=1.0):
     """Hold a plan against the recording: its own numbers, then others, then its own again."""
     plan = build(inputs, outputs)
+    assert plan.fallen_back is None  # right by itself, without the net below it
     own = [x.data.copy() for x in inputs]
     for arrays in (own, changed(inputs, scale=scale), own):
         kept = [a.copy() for a in arrays]

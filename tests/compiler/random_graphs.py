@@ -119,3 +119,64 @@ def recurrent(seed, steps=None, size=3, batch=2):
     use_all = seed % 3 == 0
     target = sum(((s * s).sum() for s in (seen if use_all else [*h])), start=mr.tensor(0.0))
     return given, [target, *h, *mr.grad(target, given, by_result=seed % 2 == 0)]
+
+
+def varied(seed, size=3):
+    """(inputs, outputs) of steps that differ: in what they do, in shapes and in dtypes read."""
+    rng = random.Random(seed)
+    steps = rng.choice([2, 3, 3, 5])
+    weights = [mr.tensor(numbers((size, size), (seed, k)) * 0.5, name=f"W{k}") for k in range(2)]
+    scale = mr.tensor(numbers((size,), (seed, 3)), name="s")
+    h = mr.tensor(numbers((size,), (seed, 4)), name="h0")
+    given, shared = [*weights, scale, h], rng.random() < 0.5
+    first = [rng.randrange(len(READERS)), rng.randrange(len(BODIES))]
+    target = mr.tensor(0.0)
+    for t in range(steps):
+        alike = shared or rng.random() < 0.6
+        r, b = first if alike else (rng.randrange(len(READERS)), rng.randrange(len(BODIES)))
+        with mr.scope(f"t={t + 1}"):
+            x = mr.tensor(_operand(rng, (seed, 5, t), size), name=f"x{t}")
+            given.append(x)
+            z = READERS[r](x, weights[0], scale)
+            z = BODIES[b](z, h, weights, scale)
+            h = mr.tanh(z + h if rng.random() < 0.7 else z * scale + h @ weights[1])
+            target = target + (h * h).sum()
+    wrt = [g for g in given if g.dtype.kind == "f"]
+    return given, [target, h, *mr.grad(target, wrt, by_result=seed % 2 == 0)]
+
+
+def _operand(rng, seed, size):
+    """What a step is given: other steps are given other shapes and dtypes."""
+    shape = rng.choice([(size,), (1,), (1, size), (2, size), (4, size)])
+    kind = rng.choice([np.float64, np.float64, np.float32, np.int32, np.int64, bool])
+    made = numbers(shape, seed) * 2
+    if kind is np.int64:  # more than a smaller dtype holds
+        return made.astype(np.int64) + 2**31
+    return made > 0 if kind is bool else made.astype(kind)
+
+
+def _rows(x, size=3):
+    return x if x.ndim == 2 else x.reshape(1, -1)
+
+
+# One row of `size` from whatever a step is given.
+READERS = [
+    lambda x, w, s: _rows(x).sum(axis=0) * s,
+    lambda x, w, s: mr.mean(x) * s,
+    lambda x, w, s: (x * 1e-9 * s)[..., :].reshape(-1, 3).sum(axis=0),
+    lambda x, w, s: mr.where(_rows(mr.greater(x, 0.1)).sum(axis=0) > 0, s, -s),
+    lambda x, w, s: (x * s).reshape(-1, 3)[-1] @ w,
+    lambda x, w, s: mr.softmax(_rows(x) * s, axis=0).sum(axis=0),
+]
+BODIES = [
+    lambda z, h, w, s: mr.relu(z),
+    lambda z, h, w, s: mr.softplus(z),
+    lambda z, h, w, s: mr.clip(z, -0.5, 0.8),
+    lambda z, h, w, s: z / mr.sqrt((z * z).mean(axis=-1, keepdims=True) + 0.1),
+    lambda z, h, w, s: z / (1 + mr.abs(z)),
+    lambda z, h, w, s: z - mr.max(z, axis=-1, keepdims=True),
+    lambda z, h, w, s: mr.minimum(z, s) * (h + s),
+    lambda z, h, w, s: mr.minimum(z, s[0]),
+    lambda z, h, w, s: (z @ w[1]) * (h + s * 0.1),
+    lambda z, h, w, s: mr.where(z > h, z, 0.1 * z),
+]
