@@ -169,7 +169,7 @@ def test_report_and_explain():
     assert "view" in plan.explain("t3.x")
     assert "given at every call" in plan.explain("weight_ih_l0")
     assert "not computed by itself" in plan.explain("t3.z_f")
-    with pytest.raises(KeyError, match=r"no node 't3\.q' in this plan; the nearest ids are"):
+    with pytest.raises(KeyError, match=r"no node 't3\.q' in this graph; the nearest ids are"):
         plan.explain("t3.q")
 
 

@@ -83,7 +83,7 @@ def test_arguments_and_gradients_go_by_their_names():
     assert "def run(x, y, W):" in f.source
     assert re.search(r"return \(\w+, d_W\)", f.source), f.source
     assert f.explain("∂.W").startswith("∂.W (matmul) is computed once per call")
-    with pytest.raises(KeyError, match=r"no node 'V' in this plan; the nearest ids are: x, y, W"):
+    with pytest.raises(KeyError, match=r"no node 'V' in this graph; the nearest ids are: x, y, W"):
         f.explain("V")
 
 
