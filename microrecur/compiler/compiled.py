@@ -15,6 +15,8 @@ from microrecur.compiler.trace import Recording
 from microrecur.engine.tracing import CompileError, tracing
 
 KEPT = 32  # recordings of one function that are kept; the one that was used longest ago goes first
+KEPT_BYTES = 2**30  # what they may take together, where they are more than a few
+_FEW = 4
 _MANY = 64  # recordings after which a person is told why there are so many
 _LONG = 10_000  # computations whose recording takes tens of megabytes
 _LARGE = 1_000_000  # numbers compared at every call, of which a person is told
@@ -60,7 +62,9 @@ class Compiled:
         return compile, (self.function,)
 
     def __repr__(self) -> str:
-        return f"<compiled {self.name}, {len(self._recordings)} of at most {KEPT} recordings>"
+        taken = sum(found.plan.nbytes for found in list(self._recordings.values())) / 1e6
+        count = len(self._recordings)
+        return f"<compiled {self.name}, {count} of at most {KEPT} recordings, {taken:.1f} MB>"
 
     # -- recordings --------------------------------------------------------------------------------
 
@@ -105,8 +109,11 @@ class Compiled:
 
     def _keep(self, key: Hashable, found: Recording) -> None:
         self._recordings[key] = found
-        while len(self._recordings) > KEPT:
+        while len(self._recordings) > KEPT or (len(self._recordings) > _FEW and self._is_large()):
             del self._recordings[next(iter(self._recordings))]
+
+    def _is_large(self) -> bool:
+        return sum(found.plan.nbytes for found in self._recordings.values()) > KEPT_BYTES
 
     def _warn(self, found: Recording, why: str | None) -> None:
         for label, count in found.watched_arrays():
@@ -174,7 +181,8 @@ def compile(function: Callable[..., Any]) -> Compiled:
         Results are tensors without history; gradients come from
         ``compile(value_and_grad(f, wrt))``. Overflow gives inf or nan without a warning.
         `.source`, `.report()` and `.explain("t3.f")` show the plan of the last call. At most 32
-        recordings are kept. One call runs at a time: threads that share it wait for each other.
+        recordings are kept, beyond 4 no more than take 1 GB. One call runs at a time: threads that
+        share it wait for each other.
 
     Raises
     ------

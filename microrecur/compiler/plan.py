@@ -85,6 +85,7 @@ class Plan:
     def _make(self, program: Program, passes: Passes) -> None:
         self._program = program
         self._run = self._scalars = self._places = None
+        self._held = 0
         self._floats = [k for k, n in enumerate(program.outputs) if program.dtype[n].kind == "f"]
         numbers = ScalarSource(program)
         if numbers.fits and self.fallen_back is None:
@@ -97,6 +98,8 @@ class Plan:
         self._names, self._pieces = Names(places, schedule.ones), schedule.pieces
         self._inputs = [places.spots[n].array() for n in program.inputs]
         self._outputs = [places.spots[n].array() for n in program.outputs]
+        roots = {id(s.root): s.root.nbytes for s in places.spots.values()}
+        self._held = sum(roots.values())
         self._report = report_of(program, places, schedule.pieces, self.fallen_back)
         # What a run or an explanation needs no more, as long as the sequence is.
         program.forget_details()
@@ -126,6 +129,11 @@ class Plan:
             found = [out.copy() for out in self._outputs]
         # Where a number is none, the order of sums decides which: the recording's.
         return found if are_finite([found[k] for k in self._floats]) else self._replay.run(arrays)
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it holds: buffers, and some hundred per recorded computation."""
+        return self._held + self._held // 4 + 240 * self.recorded
 
     @property
     def recorded(self) -> int:

@@ -550,7 +550,7 @@ def test_the_number_of_recordings_is_bounded():
     for n in range(KEPT + 8):
         agrees(f, x, n)
     assert len(f._recordings) == KEPT
-    assert repr(f) == f"<compiled <lambda>, {KEPT} of at most {KEPT} recordings>"
+    assert repr(f).startswith(f"<compiled <lambda>, {KEPT} of at most {KEPT} recordings, 0.0 MB")
     agrees(f, x, KEPT)
     assert recorded(f) == KEPT + 8
 
@@ -732,6 +732,22 @@ def test_a_gradient_of_a_gradient_is_never_a_silent_0(run):
     right = run(mr.value_and_grad(lambda v: (mr.grad((v**3).sum(), v) ** 2).sum(), 0))
     np.testing.assert_allclose(right(x)[1], 36 * x**3, rtol=1e-14)
     np.testing.assert_allclose(inner(x)[1], 3 * x**2)  # by itself as ever
+
+
+def test_recordings_that_take_much_memory_go_sooner(monkeypatch):
+    f = mr.compile(lambda x: mr.tanh(x @ x.T).sum())
+    each = f.plan(np.ones((50, 50))).nbytes
+    assert 50 * 50 * 8 * 3 <= each <= 50 * 50 * 8 * 8
+    monkeypatch.setattr("microrecur.compiler.compiled.KEPT_BYTES", 7.5 * each)
+    for n in range(41, 51):
+        f(np.ones((n, n)))
+    held = [found.plan.nbytes for found in f._recordings.values()]
+    assert 7 <= len(held) < 10
+    assert sum(held) <= 7.5 * each
+    monkeypatch.setattr("microrecur.compiler.compiled.KEPT_BYTES", 1)
+    x = np.ones((3, 3))
+    agrees(f, x)
+    assert len(f._recordings) == 4
 
 
 def test_under_no_grad_it_is_the_same():
