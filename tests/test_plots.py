@@ -70,7 +70,9 @@ def test_the_ceiling_stands_above_what_is(of):
     shown = lines(mr.plot_ceiling(flow, of=of))
     rows = [row for row in flow.ceiling() if row.target == row.source == of]
     np.testing.assert_array_equal(shown["in this run"].get_ydata(), [r.log10 for r in rows])
-    assert (shown["at most (slopes, weights)"].get_ydata() >= shown["in this run"].get_ydata()).all()
+    assert (
+        shown["at most (slopes, weights)"].get_ydata() >= shown["in this run"].get_ydata()
+    ).all()
     with pytest.raises(ValueError, match="no state 'q'; there are: c, h"):
         mr.plot_ceiling(flow, of="q")
 

@@ -10,8 +10,10 @@ from importlib import import_module
 from pathlib import Path
 
 from microrecur.course import sources
-from microrecur.course.exercise import NAME, UnknownExercise, folder, select, stems
+from microrecur.course.exercise import CHECKS, NAME, UnknownExercise, folder, select, stems
 from microrecur.files import write_whole
+
+LESSONS = CHECKS.rpartition(".")[0]  # the package of lessons, which is no room
 
 _STUB = '''
 
@@ -117,10 +119,10 @@ def use(lessons: str) -> None:
             f"{lessons} is no folder of lessons: it has no {', '.join(lacking)}; "
             "give that of a clone, which is called lessons"
         )
-    import_module("microrecur.lessons").__path__ = [str(root)]
+    import_module(LESSONS).__path__ = [str(root)]
     for cached in (stems, sources.names):
         cached.cache_clear()
-    for name in [name for name in sys.modules if name.startswith("microrecur.lessons.")]:
+    for name in [name for name in sys.modules if name.startswith(f"{LESSONS}.")]:
         del sys.modules[name]
 
 
