@@ -16,7 +16,7 @@ from microrecur.drawing.layouts import lay_out
 from microrecur.drawing.shares import Shares, part_of, shares, sums
 from microrecur.drawing.steady import without_collecting
 from microrecur.drawing.style import theme as palette
-from microrecur.drawing.text_view import text_view
+from microrecur.drawing.text_view import routes_text, text_view
 from microrecur.drawing.unit import zoom
 from microrecur.drawing.wish import Wish
 from microrecur.engine.calculus import vjp
@@ -158,10 +158,11 @@ def picture(
         **wishes,
     )
     scene = lay_out(view, wish)
-    if routes:
-        return Drawing(scene, scene.description)
     names = replace(names, symbolic=view.steps[-1] if len(view.steps) == 1 else None)
-    told = text_view(view, chosen, names=names)
+    if shared is not None:
+        told = routes_text(view, shared, names=names)
+    else:
+        told = text_view(view, chosen, names=names)
     return Drawing(scene, "\n".join(filter(None, (told, caption))))
 
 

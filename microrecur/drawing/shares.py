@@ -205,13 +205,22 @@ def sums(found: Flow) -> str:
     return f"{heads[0]} = {net}, {heads[1]} = {gross}, agreement {agreement}"
 
 
-def caption(parts: Shares, root: str, source: str) -> str:
-    """What the picture of all routes shows."""
+def heading(parts: Shares, root: str, source: str) -> str:
+    """From where to where all routes lead, how many there are, and their sums."""
     found = parts.flow
     ways = "one path" if found.count == 1 else f"all {count(int(found.count))} paths"
     best = parts.largest
     largest = "" if best is None else f"; the largest single one carries {percent(best)}"
-    reading = "numbers and line widths: share of the gradient that passes there"
-    if best is not None and abs(best) > 1.0:
-        reading += "; shares above 100 % cancel one another"
-    return f"{root} → {source}: {ways}, {sums(found)}{largest} · {reading}"
+    return f"{root} → {source}: {ways}, {sums(found)}{largest}"
+
+
+def reading(parts: Shares, what: str) -> str:
+    """How the shares are read, and what it means that some are above 100 %."""
+    best = parts.largest
+    cancel = "; shares above 100 % cancel one another" if best is not None and abs(best) > 1 else ""
+    return f"{what}: share of the gradient that passes there{cancel}"
+
+
+def caption(parts: Shares, root: str, source: str) -> str:
+    """What the picture of all routes shows."""
+    return f"{heading(parts, root, source)} · {reading(parts, 'numbers and line widths')}"

@@ -9,9 +9,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from microrecur.drawing import labels
+from microrecur.drawing.shares import heading, percent, reading
 from microrecur.graphs.notation import count, number
 
 if TYPE_CHECKING:
+    from microrecur.drawing.shares import Shares
     from microrecur.flows.paths import Path
     from microrecur.graphs.graph import Edge, Graph, Node
 
@@ -40,6 +42,62 @@ def text_view(graph: Graph, path: Path | None = None, *, names: labels.Names | N
     return _path_text(graph, path, names) if path is not None else _graph_text(graph, names)
 
 
+def routes_text(graph: Graph, parts: Shares, *, names: labels.Names | None = None) -> str:
+    """Tell all routes of a gradient: line by line the share that passes along each edge.
+
+    Parameters
+    ----------
+    graph
+        The view whose edges `parts` measured.
+    parts
+        What part of the gradient passes along each edge.
+    names
+        How steps are called.
+
+    Returns
+    -------
+    str
+        Lines without colour. Edges no route takes are left out; of a long graph, its middle steps.
+    """
+    layers = {node.layer for node in graph.nodes if node.step is not None}
+    names = replace(names or labels.Names(), layered=len(layers) > 1)
+    blocks = _steps(graph)
+    heights = [_height(graph, block) for block in blocks]
+    told = set(range(len(blocks)))
+    if sum(heights) > _LONGEST:  # shares are worked out when asked for: the middle is not
+        half = _LONGEST // 2
+        from_end = (len(blocks) - 1 - k for k in _first(heights[::-1], half))
+        told = {*_first(heights, half), *from_end}
+    lines: list[str] = []
+    for shown, run in groupby(range(len(blocks)), lambda k: k in told):
+        if not shown:
+            left_out = len(list(run))
+            lines.append(f"… {left_out:,} step{'s' * (left_out > 1)} more …")
+            continue
+        for k in run:
+            lines += _routes_lines(graph, parts, blocks[k], names)
+    root, source = (_called(graph.find(id), names) for id in (parts.root, parts.source))
+    ends = [heading(parts, root, source), reading(parts, "numbers in percent")]
+    return "\n".join([*ends, *_shortened(lines)])
+
+
+def _routes_lines(
+    graph: Graph, parts: Shares, block: Sequence[Node], names: labels.Names
+) -> list[str]:
+    """The edges of a step that a route takes: where it is, where it goes back to, how much."""
+    rows: list[tuple[str, ...]] = []
+    for node in block:
+        taken = [edge for edge in graph.into(node.id) if edge in parts.of]
+        for k, edge in enumerate(taken):
+            here = "" if k else f"  {_called(node, names)}"
+            back = f"← {_called(graph.find(edge.source), names)}"
+            rows.append((here, back, percent(parts.of[edge]), _factors(edge, names)))
+    room = max((_columns(row[2]) for row in rows), default=0)
+    aligned = _aligned([(*row[:2], row[2].rjust(room), row[3]) for row in rows])
+    step = block[0].step
+    return [f"step {names.step(step)}", *aligned] if step is not None and rows else aligned
+
+
 def _path_text(graph: Graph, path: Path, names: labels.Names) -> str:
     root, source = (_called(graph.find(id), names) for id in (path.ids[0], path.ids[-1]))
     which = "the only path" if path.count == 1 else f"one path among {count(path.count)}"
@@ -55,8 +113,7 @@ def _path_text(graph: Graph, path: Path, names: labels.Names) -> str:
 
 
 def _graph_text(graph: Graph, names: labels.Names) -> str:
-    by_step = sorted(graph.nodes, key=lambda n: (n.step is None and n.op is not None, n.step or 0))
-    blocks = [list(block) for _, block in groupby(by_step, lambda node: node.step)]
+    blocks = _steps(graph)
     heights = [_height(graph, block) for block in blocks]
     told = {*_first(heights), *(len(blocks) - 1 - k for k in _first(heights[::-1]))}
     lines: list[str] = []
@@ -68,16 +125,22 @@ def _graph_text(graph: Graph, names: labels.Names) -> str:
     return "\n".join(_shortened(lines))
 
 
+def _steps(graph: Graph) -> list[list[Node]]:
+    """The nodes step by step; first those before all steps, last those after."""
+    by_step = sorted(graph.nodes, key=lambda n: (n.step is None and n.op is not None, n.step or 0))
+    return [list(block) for _, block in groupby(by_step, lambda node: node.step)]
+
+
 def _height(graph: Graph, block: Sequence[Node]) -> int:
     """How many lines a step takes."""
     return (block[0].step is not None) + sum(max(1, len(graph.into(n.id))) for n in block)
 
 
-def _first(heights: Sequence[int]) -> Iterator[int]:
+def _first(heights: Sequence[int], lines: int = _LONGEST) -> Iterator[int]:
     """The blocks that the first lines of a shortened text come from."""
     total = 0
     for k, height in enumerate(heights):
-        if total >= _LONGEST:
+        if total >= lines:
             return
         yield k
         total += height

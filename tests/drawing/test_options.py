@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -167,7 +168,33 @@ def test_routes_colour_every_line_by_kind_and_print_shares() -> None:
     caption = drawing.scene.description
     for word in ("all 91 paths", "net = ", "gross = ", "agreement", "largest single one carries"):
         assert word in caption
-    assert str(drawing) == caption
+
+
+def test_the_text_of_all_routes_tells_the_share_of_every_edge() -> None:
+    y = loss(CELLS["lstm"](1), 2)
+    view = mr.graph(y, level="gate")
+    parts = shares(view, "L", "t0.h")
+    head, reading, *lines = str(draw(y, path="h0", routes=True)).split("\n")
+    assert head.startswith("L → h₀: all 19 paths, net = ") and "largest single one" in head
+    assert reading.startswith("numbers in percent: share of the gradient that passes there")
+    rows = [line for line in lines if "←" in line]
+    taken = [edge for edge in view.edges if edge in parts.of]
+    assert len(rows) == len(taken) and 0 < len(taken) < len(view.edges)
+    last = next(row for row in rows if row.split()[0] == "L")
+    assert re.fullmatch(r"  L +← h₂ +100 % +× .*", last)
+    told = sorted(re.findall(r"← \S+(?: \S+)*? +(\S+ (?:%|× net))", "\n".join(rows)))
+    assert told == sorted(percent(parts.of[edge]) for edge in taken)
+    second = lines[lines.index("step 2") + 1 :]
+    assert len({row.index("←") for row in second if "←" in row and "L" not in row}) == 1
+
+
+def test_the_text_of_many_routes_leaves_out_the_middle_and_says_so() -> None:
+    lines = str(draw(loss(CELLS["gru"](1), 200), path="h0", routes=True)).split("\n")
+    assert len(lines) < 140
+    (gap,) = [line for line in lines if line.startswith("…")]
+    said = int(gap.split()[1])
+    assert gap.endswith("steps more …")
+    assert said + sum(line.startswith("step ") for line in lines) == 200
 
 
 def test_routes_need_one_number_and_a_way() -> None:
