@@ -188,8 +188,10 @@ class Primitive:
         given = ", ".join(f"{_short_name(x, k)} {x.shape}" for k, x in enumerate(inputs))
         asked = "".join(f", {key}={value!r}" for key, value in static.items())
         where = f" at {scope}" if scope else ""
-        kind: type[Exception] = IndexError if isinstance(error, IndexError) else ShapeError
-        return kind(f"{self.name}{where}: the shapes do not fit: {given}{asked} ({error})")
+        if isinstance(error, IndexError):  # as it is written, whatever op it is recorded as
+            name = "getitem" if self.name == "gather" else self.name
+            return IndexError(f"{name}{where}: the index does not fit: {given}{asked} ({error})")
+        return ShapeError(f"{self.name}{where}: the shapes do not fit: {given}{asked} ({error})")
 
 
 @dataclass(eq=False, kw_only=True, repr=False)

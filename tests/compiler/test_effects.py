@@ -108,6 +108,13 @@ def test_what_every_call_would_take_anew_is_refused(f, said):
     assert "it is recorded once" in str(error.value)
 
 
+@pytest.mark.parametrize("run", [lambda f: f, mr.compile], ids=["recorded", "compiled"])
+def test_a_place_that_is_not_there_is_no_matter_of_shapes(run):
+    f = run(lambda v, n: v[n] * 2)
+    with pytest.raises(IndexError, match=r"^getitem: the index does not fit: .*index 7 is out"):
+        f(mr.tensor(np.ones(5)), np.array([7]))
+
+
 def test_what_is_the_same_at_every_call_is_not():
     waiting = itertools.count()  # held, not read
 
