@@ -69,7 +69,8 @@ def draw_side_by_side(
     Raises
     ------
     ValueError
-        For no cell, for what is none of the three, or for more than one step.
+        For no cell, for what is none of the three (a cell of one's own has no place on their
+        common grid: `draw` draws it alone), or for more than one step.
 
     Examples
     --------
@@ -110,6 +111,7 @@ def draw_side_by_side(
 
 
 def _read(y: Any) -> tuple[Graph, Known]:
+    given = type(y).__name__ if isinstance(y, Cell) else ""
     if isinstance(y, Cell):
         y = one_step(y)[0]
     view = (y if isinstance(y, Graph) else graph(y)).at("gate")
@@ -117,17 +119,24 @@ def _read(y: Any) -> tuple[Graph, Known]:
     if known is None or known.kind not in _TITLES or len(known.steps) != 1 or known.has_loss:
         raise ValueError(
             "draw_side_by_side() draws one step of an RNN, an LSTM or a GRU, without a loss; "
-            f"this is {_described(view, known)}: give a cell, or what unroll(cell, [x]) returned"
+            f"this is {_described(view, known, given)}"
         )
     return view, known
 
 
-def _described(view: Graph, known: Known | None) -> str:
-    """What was given in place of one step of a known cell."""
-    steps = len(view.steps)
+def _described(view: Graph, known: Known | None, given: str) -> str:
+    """What was given in place of one step of a known cell, and what to do instead."""
+    steps, again = len(view.steps), ": give a cell, or what unroll(cell, [x]) returned"
     if known is not None and known.kind in _TITLES:
-        return f"{steps} steps of an {_TITLES[known.kind]}" if steps > 1 else "a step with its loss"
-    return f"a graph of {len(view.nodes)} nodes that is none of the three"
+        what = f"{steps} steps of an {_TITLES[known.kind]}" if steps > 1 else "a step with its loss"
+        return what + again
+    if not given and (not view.steps or len({n.layer for n in view.nodes if n.step}) > 1):
+        return f"a graph of {len(view.nodes)} nodes that is none of the three{again}"
+    what = f"a {given}" if given else "a cell"
+    return (
+        f"{what} of its own, which has no place on their common grid: "
+        "draw(cell) draws it alone, draw_difference(a, b) marks what it has and another has not"
+    )
 
 
 def _renamed(panel: Panel, label: str) -> Panel:

@@ -203,6 +203,24 @@ def test_other_cells_are_refused() -> None:
         mr.draw_side_by_side(states(lstm(), 2))
 
 
+def test_a_cell_of_ones_own_is_refused_with_what_draws_it() -> None:
+    class Half(mr.nn.cells.Cell):
+        gates, states = ("n",), ("h",)
+
+        def step(self, x: mr.Tensor, h: mr.Tensor) -> mr.Tensor:  # type: ignore[override]
+            W, U, b, _ = self._weights(x)
+            return (mr.tanh(x @ W.n + h @ U.n + b.n) * 0.5 + h * 0.5).named("h")
+
+    gru, own = mr.GRUCell(1, 1, seed=3), Half(1, 1, seed=1)
+    said = "of its own, which has no place on their common grid: draw.cell. draws it alone"
+    with pytest.raises(ValueError, match=f"RNN, an LSTM or a GRU, .*; this is a Half {said}"):
+        mr.draw_side_by_side(gru, own)
+    with pytest.raises(ValueError, match=f"this is a cell {said}"):
+        mr.draw_side_by_side(gru, states(own))
+    assert "<svg" in mr.draw(own).svg()  # what the message promises
+    assert mr.draw_difference(states(gru), states(own)).scene.nodes
+
+
 # ---------------------------------------------------------------- a gradient's own graph
 
 
