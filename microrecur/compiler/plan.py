@@ -183,7 +183,10 @@ class Plan:
         UnknownNode
             When no node is called so; the nearest ids are named.
         """
-        return way_of(self._program, self._places, node)
+        said = way_of(self._program, self._places, node)
+        if self._scalars is None and self._run is None and " one number," in said:
+            return f"{node} is computed by itself, by the op that was recorded."
+        return said
 
 
 @contextmanager

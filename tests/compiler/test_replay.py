@@ -57,6 +57,7 @@ def test_where_no_plan_is_right_the_recorded_ops_run(monkeypatch):
     plan = build(inputs, outputs)
     exactly(plan, inputs, outputs)
     assert "in the recorded order" in plan.report()
+    assert plan.explain("t2.h") == "t2.h is computed by itself, by the op that was recorded."
     space = dict(plan.namespace)
     exec(plan.source, space)
     arrays = [x.data for x in inputs]
