@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from microrecur.drawing import labels
 from microrecur.drawing.placing import label_box
-from microrecur.drawing.quoting import LABEL_LIMIT
+from microrecur.drawing.quoting import LABEL_LIMIT, printable
 from microrecur.drawing.scene import Bar, Caption, Point, Scene, Text
 from microrecur.drawing.sheet import BOX, Sheet
 from microrecur.drawing.style import LEGEND, SMALL_TEXT
-from microrecur.drawing.text_size import text_width
+from microrecur.drawing.text_size import LINE_HEIGHT, text_width
 from microrecur.drawing.track import Track
 from microrecur.graphs.notation import count, number, power_of_ten
 
@@ -20,6 +21,8 @@ _LOWEST = 4.0  # of the smallest: a bar that is there is seen
 _BAR = 26.0
 _BETWEEN = 8.0  # the texts of two bars
 _ROW = 17.0  # between lines of text
+_TITLE = 14.0  # text size
+_TITLE_ROOM = 640.0  # a title may be as wide as this above a narrower picture
 
 
 def extent(scene: Scene) -> tuple[Point, Point]:
@@ -39,6 +42,33 @@ def extent(scene: Scene) -> tuple[Point, Point]:
             box = label_box(edge.labels, edge.label_at)
             xs, ys = [*xs, box.left, box.right], [*ys, box.low, box.high]
     return (min(xs), min(ys)), (max(xs), max(ys))
+
+
+def add_title(scene: Scene, title: str) -> None:
+    """Add a title above what the scene shows; as many lines as keep it from widening a picture."""
+    (left, _), (right, high) = extent(scene)
+    room = max(right - left, _TITLE_ROOM)
+    lines = [part for line in printable(title).split("\n") for part in _broken(line, room)]
+    for under, line in zip(reversed(range(len(lines))), lines, strict=True):
+        at = ((left + right) / 2, high + 18.0 + under * _TITLE * LINE_HEIGHT)
+        scene.captions.append(Caption(Text(line, "plain", _TITLE), at))
+
+
+def _broken(text: str, room: float) -> list[str]:
+    """A line of a title as lines of a width, broken between words where there are any."""
+    if text_width(text, _TITLE) <= room:
+        return [text]
+    lines, line = [], ""
+    for word in re.findall(r"\s*\S+", text):
+        while text_width(line + word, _TITLE) > room:
+            if not line:  # a word wider than the picture
+                fits = (k for k in range(len(word), 1, -1) if text_width(word[:k], _TITLE) <= room)
+                k = next(fits, 1)
+                line, word = word[:k], word[k:]
+            lines.append(line)
+            line, word = "", word.lstrip()
+        line += word
+    return [*lines, line]
 
 
 def add_below(scene: Scene, sheet: Sheet, caption: str) -> None:

@@ -124,7 +124,13 @@ def shown_steps(
 
 
 def _sliced(every: tuple[int, ...], steps: slice) -> tuple[int, ...]:
-    shown = tuple(sorted(every[steps]))
+    whole = (isinstance(k, int | None) for k in (steps.start, steps.stop, steps.step))
+    if not all(whole) or (steps.step is not None and steps.step < 1):
+        raise ValueError(
+            f"steps={steps}: time runs to the right, so a slice of steps counts forward in whole "
+            "numbers, such as slice(0, None, 10) every tenth"
+        )
+    shown = every[steps]
     if not shown:
         raise ValueError(
             f"steps={steps}: no step is left; there are {len(every)}, from t = {every[0]} "

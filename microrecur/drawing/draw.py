@@ -113,6 +113,9 @@ def draw(
     h₃ → h₀: the only path, ∏ = ...
     """
     check_options(title, theme, limit, engine, timeout)
+    for name, value in (("routes", routes), ("fold", fold)):
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name}={value!r}: True or False")
     view, caption = view_of(y, level, unit)
     drawing = picture(
         view,
@@ -172,7 +175,7 @@ def check_options(title: Any, theme: Any, limit: Any, engine: Any, timeout: Any)
     if title is not None and not isinstance(title, str):
         raise TypeError(f"title={title!r}: a title is text, such as title={str(title)!r}")
     pair = isinstance(limit, (tuple, list)) and len(limit) == 2
-    if limit is not None and not (pair and all(isinstance(most, int) for most in limit)):
+    if limit is not None and not (pair and all(type(most) is int and most >= 0 for most in limit)):
         raise TypeError(
             f"limit={limit!r}: the most nodes and the most edges that are drawn, such as "
             f"limit={LIMIT}, or None to draw any number"
@@ -238,10 +241,11 @@ def _told(view: Graph, show: Collection[str]) -> tuple[frozenset[str], dict[str,
     """What is shown, and the gradients if they are among it."""
     if not isinstance(show, Collection):
         raise TypeError(f"show={show!r}: some of {', '.join(labels.TOLD)}, such as {labels.SHOWN}")
-    asked = frozenset([show] if isinstance(show, str) else show)
-    if not asked <= set(labels.TOLD):
-        unknown = ", ".join(map(repr, sorted(asked - set(labels.TOLD))))
-        raise ValueError(f"show= knows no {unknown}; it may hold {', '.join(labels.TOLD)}")
+    every = [show] if isinstance(show, str) else list(show)
+    if unknown := [word for word in every if word not in labels.TOLD]:
+        named = ", ".join(sorted(map(repr, unknown)))
+        raise ValueError(f"show= knows no {named}; it may hold {', '.join(labels.TOLD)}")
+    asked = frozenset(every)
     if "grad" not in asked:
         return asked, {}
     root = view.root

@@ -19,7 +19,7 @@ from microrecur.drawing.grid_backward import draw_grid_backward
 from microrecur.drawing.grid_cells import Grid, read_grid
 from microrecur.drawing.pinned import draw_known
 from microrecur.drawing.roles import Cell, read_cell
-from microrecur.drawing.scene import Caption, Scene, Text
+from microrecur.drawing.scene import Scene
 from microrecur.drawing.shares import caption as routes_caption
 from microrecur.drawing.wish import Wish
 from microrecur.graphs.notation import count, number, typeset
@@ -73,7 +73,7 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
         return scene
     _legend(scene, graph, " · ".join(filter(None, (wish.caption, about or GRID_NOTE))))
     if wish.title:
-        _add_title(scene, wish.title)
+        below.add_title(scene, wish.title)
     return scene
 
 
@@ -92,7 +92,7 @@ def _backward(graph: Graph, forward: Graph, cell: Cell, wish: Wish) -> Scene:
     _tell(scene, graph, wish, f"backward graph below its {_title(forward, cell)}")
     below.add_below(scene, sheet, " · ".join(filter(None, (wish.caption, NOTE))))
     if wish.title:
-        _add_title(scene, wish.title)
+        below.add_title(scene, wish.title)
     return scene
 
 
@@ -102,7 +102,7 @@ def _backward_grid(graph: Graph, forward: Graph, grid: Grid, wish: Wish) -> Scen
     _tell(scene, graph, wish, f"gradient below its states: {_grid_title(grid)}")
     _legend(scene, graph, " · ".join(filter(None, (wish.caption, GRID_BACKWARD))))
     if wish.title:
-        _add_title(scene, wish.title)
+        below.add_title(scene, wish.title)
     return scene
 
 
@@ -116,7 +116,7 @@ def _floors(graph: Graph, floors: list[tuple[Layer, Cell]], wish: Wish) -> Scene
     caption = " · ".join(filter(None, (wish.caption, about, NOTE_ON_FLOORS)))
     below.add_below(scene, sheet, caption)
     if wish.title:
-        _add_title(scene, wish.title)
+        below.add_title(scene, wish.title)
     return scene
 
 
@@ -135,7 +135,7 @@ def _known(graph: Graph, cell: Cell, wish: Wish) -> Scene:
         about = below.path_caption(sheet, sheet.track, wish.about)
     below.add_below(scene, sheet, " · ".join(filter(None, (wish.caption, about))))
     if wish.title:
-        _add_title(scene, wish.title)
+        below.add_title(scene, wish.title)
     return scene
 
 
@@ -204,8 +204,3 @@ def _plain_name(graph: Graph, id: str) -> str:
     node = graph.find(id)
     unnamed = "y" if node.role == "loss" else id
     return typeset(node.name, node.step) if node.name else unnamed
-
-
-def _add_title(scene: Scene, title: str) -> None:
-    (left, _), (right, high) = below.extent(scene)
-    scene.captions.append(Caption(Text(title, "plain", 14.0), ((left + right) / 2, high + 18.0)))

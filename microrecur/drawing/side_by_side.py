@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from microrecur.drawing import labels
-from microrecur.drawing.below import add_legend, extent
+from microrecur.drawing.below import add_legend, add_title, extent
 from microrecur.drawing.blueprint import (
     CIRCLE,
     STATE,
@@ -26,7 +26,7 @@ from microrecur.drawing.lines import course
 from microrecur.drawing.pinned import draw_on, labelled
 from microrecur.drawing.roles import Cell as Known
 from microrecur.drawing.roles import read_cell
-from microrecur.drawing.scene import Caption, Panel, Point, Scene, SceneEdge, SceneNode, Text
+from microrecur.drawing.scene import Panel, Point, Scene, SceneEdge, SceneNode
 from microrecur.drawing.sheet import Line, Sheet
 from microrecur.drawing.style import SMALL_TEXT
 from microrecur.drawing.text_size import text_width
@@ -101,8 +101,7 @@ def draw_side_by_side(
     add_legend(whole, symbols, left, right, low - 26.0, ghosts)
     whole.description = f"{named}, one step each, on one grid. {ghosts}".strip()
     if title:
-        _, (_, high) = extent(whole)
-        whole.captions.append(Caption(Text(title, "plain", 14.0), ((left + right) / 2, high + 18)))
+        add_title(whole, title)
     text = (
         f"{_title(known)}\n{text_view(view, names=labels.Names(view.steps[-1]))}"
         for view, known in read

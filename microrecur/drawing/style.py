@@ -184,6 +184,6 @@ def theme(name: str) -> Theme:
     >>> theme("dark").background
     '#16181D'
     """
-    if name not in _THEMES:
+    if not isinstance(name, str) or name not in _THEMES:
         raise ValueError(f"no theme {name!r}; there are: {', '.join(_THEMES)}")
     return _THEMES[name]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
 import microrecur as mr
+from microrecur.drawing.below import extent
 from microrecur.drawing.draw import draw
+from microrecur.drawing.export import smallest_text_px
 from microrecur.drawing.shares import percent, shares
 from microrecur.drawing.unit import zoom
 from microrecur.flows.paths import strongest_path
@@ -364,6 +367,17 @@ def test_of_two_edges_between_the_same_nodes_the_path_takes_its_own() -> None:
         ({"title": 3}, "a title is text, such as title='3'"),
         ({"limit": 5}, "the most nodes and the most edges"),
         ({"limit": (5, "many")}, "the most nodes and the most edges"),
+        ({"limit": (-1, -1)}, "limit=(-1, -1): the most nodes and the most edges"),
+        ({"limit": (True, 2)}, "the most nodes and the most edges"),
+        ({"show": None}, "show=None: some of value, grad, local, bound"),
+        ({"show": ["value", ["x"]]}, "show= knows no ['x']; it may hold value, grad, local, bound"),
+        ({"show": [3, "x"]}, "show= knows no 'x', 3; it may hold"),
+        ({"theme": ["dark"]}, "no theme ['dark']; there are: light, dark"),
+        ({"routes": "x"}, "routes='x': True or False"),
+        ({"fold": "no"}, "fold='no': True or False"),
+        ({"steps": slice(None, None, -1)}, "a slice of steps counts forward in whole numbers"),
+        ({"steps": slice(None, None, 0)}, "a slice of steps counts forward in whole numbers"),
+        ({"steps": slice("a", None)}, "a slice of steps counts forward in whole numbers"),
         ({"engine": "dot"}, "there are: auto, wasm, system"),
         ({"timeout": 0}, "seconds the layout may take"),
         ({"timeout": float("inf")}, "seconds the layout may take"),
@@ -376,6 +390,26 @@ def test_a_wrong_option_is_refused_at_once_with_what_it_takes(
     with pytest.raises((TypeError, ValueError)) as refused:
         draw(loss(CELLS["rnn"](1), 2), **given)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("title", ["m" * 3_000, "many words " * 300])
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_a_long_title_is_wrapped_and_cut_and_shrinks_nothing(
+    title: str, side_by_side: bool
+) -> None:
+    cells = CELLS["rnn"](1), CELLS["lstm"](1)
+    plain, titled = (
+        mr.draw_side_by_side(*cells, title=said) if side_by_side else draw(cells[1], title=said)
+        for said in (None, title)
+    )
+    captions = [c for c in titled.scene.captions if c.text.size == 14.0]
+    lines = [c.text.text for c in captions]
+    assert len(lines) > 1 and lines[-1].endswith("…") and sum(map(len, lines)) <= 200
+    assert title.startswith("".join(lines)[:40])
+    assert smallest_text_px(titled.svg(), 1100) >= 0.99 * smallest_text_px(plain.svg(), 1100)
+    heights = [c.at[1] for c in captions]
+    assert all(upper - lower > 14 for upper, lower in pairwise(heights))
+    assert heights[-1] - 8 >= extent(plain.scene)[1][1]  # above the picture, not on it
 
 
 def test_a_table_of_paths_a_layer_and_nothing_are_refused_in_words() -> None:
