@@ -53,6 +53,9 @@ examples:
   all routes of the gradient at once; one unit of eight:
     microrecur draw lstm --steps 3 --path h0 --routes -o routes.png
     microrecur draw gru --hidden 8 --unit 3 -o unit.svg
+  states alone with the gradient in each; the chain rule as an animation
+    microrecur draw rnn --steps 8 --level step --show value,grad --title "A gradient" -o steps.svg
+    microrecur draw rnn --steps 2 --path h0 -o walk.gif
 """
 FLOW_EXAMPLES = """\
 examples:
@@ -199,8 +202,9 @@ def _add_draw(commands: Any) -> None:
     )
     draw.add_argument(
         "--level",
-        choices=("gate", "op"),
-        help="a gate as one node, or with its pre-activation (op for one step, gate for more)",
+        choices=("step", "gate", "op"),
+        help="states alone, a gate as one node, or with its pre-activation "
+        "(op for one step, gate for more)",
     )
     draw.add_argument(
         "--path", metavar="ID", help="the strongest path from the loss back to h0, c0, x1, …"
@@ -212,13 +216,21 @@ def _add_draw(commands: Any) -> None:
         "--unit", type=_whole(), metavar="K", help="one hidden unit's own numbers, from 0"
     )
     draw.add_argument("--fold", metavar="N", type=_whole(1), help="draw N steps, fold the others")
+    draw.add_argument(
+        "--show",
+        metavar="WHAT",
+        type=_shown,
+        help="some of value,grad,local,bound (value,local,bound)",
+    )
     _add_variants(draw)
+    draw.add_argument("--title", metavar="TEXT", help="stands above (cell, steps and seed)")
     draw.add_argument("--theme", choices=("light", "dark"), default="light")
     draw.add_argument(
         "-o",
         dest="file",
         metavar="FILE",
-        help="a .svg, .png, .pdf, .html, .gif or .dot file (the cell's name, .svg)",
+        help="a .svg, .png, .pdf, .html or .dot file, with --path also .gif or .apng, "
+        "which walk back edge by edge (the cell's name, .svg)",
     )
 
 
@@ -291,6 +303,17 @@ def _number(word: str) -> float:
     return value
 
 
+def _shown(word: str) -> tuple[str, ...]:
+    from microrecur.drawing.labels import TOLD
+
+    asked = tuple(part.strip() for part in word.split(","))
+    if unknown := [part for part in asked if part not in TOLD]:
+        raise argparse.ArgumentTypeError(
+            f"{unknown[0]!r} is none of {', '.join(TOLD)}, which are given as {','.join(TOLD[:2])}"
+        )
+    return asked
+
+
 def _whole(least: int = 0, most: int = 2**32 - 1) -> Callable[[str], int]:
     def read(word: str) -> int:
         if not word.isascii() or not word.isdigit() or not least <= int(word) <= most:
@@ -323,7 +346,8 @@ def _draw(options: argparse.Namespace) -> None:
             unit=options.unit,
             steps=options.fold or "auto",
             theme=options.theme,
-            title=_title(options),
+            title=_title(options) if options.title is None else options.title,
+            **({} if options.show is None else {"show": options.show}),
         )
     except ValueError as error:  # no such unit, routes of several numbers
         raise Refused(error) from error

@@ -203,6 +203,40 @@ def test_a_pre_activation_is_met_at_level_op_only(here, capsys):
     assert words("draw lstm --steps 2 --level gate --path z_f2") == 2
 
 
+def test_the_level_of_steps_shows_states_alone(here, capsys):
+    steps, gates = (drawn(f"lstm --steps 3 --level {k}", here, capsys)[0] for k in ("step", "gate"))
+    assert all(gate in gates and gate not in steps for gate in ("i₃", "g₃", "o₃"))
+    assert "h₃" in steps and "c₃" in steps
+
+
+def test_what_is_shown_and_the_title_are_asked_for(here, capsys):
+    line = "rnn --steps 3 --seed 5 --show value,grad --title 'Mine alone'"
+    source, _ = drawn(line, here, capsys)
+    assert "Mine alone" in source and "from seed 5" not in source
+    assert "∇" in source and "tanh′" not in source
+    assert "∇" not in drawn("rnn --steps 3 --seed 5", here, capsys)[0]
+
+
+def test_a_path_is_animated_and_a_picture_without_one_is_not(here, capsys):
+    assert words("draw rnn --path h0 -o walk.gif") == 0
+    assert (here / "walk.gif").read_bytes().startswith(b"GIF8")
+    capsys.readouterr()
+    for ending in ("gif", "apng"):
+        assert words(f"draw rnn -o still.{ending}") == 2
+        assert f"there is nothing to animate for a .{ending}: this picture has no path" in (
+            capsys.readouterr().err
+        )
+        assert not (here / f"still.{ending}").exists()
+
+
+def test_the_help_of_draw_names_every_ending_that_is_written(capsys):
+    from microrecur.drawing.export import WRITERS
+
+    words("draw --help")
+    told = capsys.readouterr().out.split("\nexamples:")[0]
+    assert all(ending in told for ending in WRITERS)
+
+
 def test_variants_are_drawn_as_they_are(here, capsys):
     assert "pᶠ" in drawn("lstm --peephole", here, capsys)[0]
     assert "pᶠ" not in drawn("lstm", here, capsys)[0]
@@ -237,6 +271,7 @@ def test_several_units_show_shapes(here, capsys):
         ("draw lstm --steps 4 --path c00", "no node 'c00' at level gate; the nearest are: c0"),
         ("draw rnn --path c0", "no node 'c0' at level op; the nearest are: "),
         ("draw rnn --path ''", "no node '' at level op; the nearest are: h0, x1"),
+        ("draw lstm --hidden 2 --show grad", 'show="grad" tells ∂y/∂node of one number y'),
         ("draw lstm -o lstm.jpg", "the ending '.jpg' is not supported; supported: .svg, .png, "),
         ("draw lstm -o lstm", "the ending '' is not supported; supported: .svg, .png, "),
         ("draw lstm -o file/lstm.svg", "cannot write 'lstm.svg' in the folder 'file'"),
@@ -267,6 +302,8 @@ def test_a_refusal_is_one_line(line, said, here, capsys):
         ("draw lstm --steps two", "'two' is not a whole number from 1 to 1,000"),
         ("draw lstm --hidden 1000", "'1000' is not a whole number from 1 to 128"),
         ("draw lstm --seed -1", "'-1' is not a whole number such as 0, 1, 2"),
+        ("draw lstm --show value,all", "'all' is none of value, grad, local, bound, which are"),
+        ("draw lstm --show ''", "'' is none of value, grad, local, bound"),
         ("draw lstm --level all", "invalid choice: 'all'"),
         ("demo --seed 1.5", "'1.5' is not a whole number such as 0, 1, 2"),
         ("dmeo", "invalid choice: 'dmeo'"),

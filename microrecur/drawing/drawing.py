@@ -134,7 +134,7 @@ class Drawing:
         Raises
         ------
         ValueError
-            For another ending.
+            For another ending, and for a .gif or .apng where there is no path.
         OSError
             If the folder cannot be written to.
         RenderError

@@ -307,6 +307,11 @@ def to_pdf(drawing: Drawing) -> bytes:
 def _animated(drawing: Drawing, kind: str, scale: float) -> bytes:
     from microrecur.drawing.animation import to_animation
 
+    if not any(edge.on_path for edge in drawing.scene.edges):
+        raise ValueError(
+            f"there is nothing to animate for a .{kind}: this picture has no path for the gradient "
+            'to walk back along; draw it with path="h0" (--path h0), or save a .png'
+        )
     return to_animation(drawing, kind, scale)
 
 
@@ -316,7 +321,8 @@ def save(drawing: Drawing, path: str | os.PathLike[str], scale: float = 1.0) -> 
     Raises
     ------
     ValueError
-        For an ending nothing writes; the message lists those that work.
+        For an ending nothing writes; the message lists those that work. For a .gif or .apng of
+        a picture without a path.
     RenderError
         If the picture cannot be made.
     OSError
