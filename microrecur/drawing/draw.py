@@ -81,7 +81,7 @@ def draw(
     show
         What is told: "value" of nodes, "grad" ∂y/∂node, "local" derivatives, their "bound".
     title
-        Printed above the picture.
+        Printed above the picture; below one that no textbook layout fits.
     theme : {"light", "dark"}
     rankdir : {"LR", "TB", "RL", "BT"}
         The direction of an automatic layout.

@@ -68,7 +68,7 @@ def lay_out(graph: Graph, wish: Wish | None = None) -> Scene:
     _tell(scene, graph, wish, _title(graph, None) if grid is None else _grid_title(grid))
     about = _about(graph, wish) or (scene.description if wish.path is not None else "")
     if grid is None:
-        for line in filter(None, (wish.caption, about)):
+        for line in filter(None, (wish.title, wish.caption, about)):
             note_below(scene, line)
         return scene
     _legend(scene, graph, " · ".join(filter(None, (wish.caption, about or GRID_NOTE))))

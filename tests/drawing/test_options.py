@@ -466,3 +466,9 @@ def test_a_system_graphviz_has_nothing_to_warn_of(capfd: Any) -> None:
     for cell in (CELLS["lstm"](1), CELLS["gru"](3)):
         draw(states(cell, 1)).to_graphviz().pipe(format="svg", neato_no_op=2)
     assert "Warning" not in capfd.readouterr().err
+
+
+def test_a_title_is_printed_where_the_layout_is_automatic_too():
+    a = mr.tensor(0.5, name="a")
+    drawing = mr.draw((mr.tanh(a) * a).named("y"), title="Zebra & <b>lion</b>")
+    assert "Zebra &amp; &lt;b&gt;lion" in drawing.svg().split("</title>", 1)[1]
