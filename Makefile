@@ -6,6 +6,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+# One process per core, one file at a time each, in the order of collection: browser tests last.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test check golden gallery lessons bench bench-quick figures setup clean
@@ -19,7 +22,7 @@ demo: $(VENV)/.base ## draw RNN, LSTM and GRU on real data into out/, print thei
 	@$(BIN)/microrecur demo
 
 test: $(VENV)/.test ## run all tests (some: make test ARGS="-k lstm")
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 check: $(VENV)/.test ## lint, format, types, and the examples in the docstrings
 	$(BIN)/ruff check .

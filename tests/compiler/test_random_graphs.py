@@ -25,14 +25,14 @@ def test_steps_that_differ_in_what_they_do_and_read(seed):
     check(*varied(seed))
 
 
-@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan, 1e308])
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan, "huge"])
 @pytest.mark.parametrize("seed", range(0, 60, 3))
 def test_numbers_that_are_none_come_out_as_recorded(seed, bad):
     inputs, outputs = recurrent(seed) if seed % 2 else varied(seed)
     plan = build(inputs, outputs)
     arrays = [x.data.copy() for x in inputs]
     k = max(k for k, a in enumerate(arrays) if a.dtype.kind == "f" and a.size)
-    arrays[k].reshape(-1)[-1] = bad
+    arrays[k].reshape(-1)[-1] = np.finfo(arrays[k].dtype).max / 2 if bad == "huge" else bad
     got, expected = plan.run(arrays), rerun(inputs, outputs, arrays)
     for g, e in zip(got, expected, strict=True):
         np.testing.assert_array_equal(np.isfinite(g), np.isfinite(e))

@@ -184,6 +184,8 @@ def test_watching_checks_again_at_every_save(workspace):
     process = subprocess.Popen(
         [sys.executable, "-m", "microrecur", "check", NAME, "--watch"],
         cwd=workspace.root, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+        # Whoever runs the tests in the background has it ignored, and a child inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     limit = threading.Timer(60, process.kill)
     limit.start()
