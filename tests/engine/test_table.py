@@ -6,6 +6,7 @@ needs an entry there and has none fails with a message that says so.
 """
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -205,7 +206,8 @@ def cases(cards=CARDS):
     """(card, operands, static), one test each."""
     drawn = [(card, *call) for card in cards for call in calls(card)]
     ids = [
-        f"{card.name}-{'x'.join(str(a.shape) for a in arrays)}-{static}"
+        # A function's repr has its address, and an id must be the same in every process.
+        re.sub(r" at 0x\w+", "", f"{card.name}-{'x'.join(str(a.shape) for a in arrays)}-{static}")
         for card, arrays, static in drawn
     ]
     return pytest.mark.parametrize(("card", "arrays", "static"), drawn, ids=ids)
